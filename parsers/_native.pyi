@@ -1,0 +1,108 @@
+"""The seam between the Rust core and Python: every name that `parsers._native` exports, with its shape.
+
+Strategy: bytes go in as blocks, facts come out as whole batches; no call per packet and none per flow. Times are
+nanoseconds since 1970 UTC, all lengths octets. Numbers of tables (endpoints, names, ports) mean nothing to the core:
+the caller chose them. The GIL is released while a block is worked on, so one thread per engine is real parallelism.
+"""
+
+from collections.abc import Sequence
+
+VERSION: str
+"""Version of the native core; equal to the distribution's."""
+
+SERVICES: tuple[str, ...]
+"""Service names by number: `network.protocol`, `edgewarden.services`; bit *n* of the observation's `services` is
+service *n*. SERVICES[0] is "" (no payload seen), SERVICES[1] is "unknown" (payload seen, not recognised)."""
+
+FLOW_COLUMNS: tuple[str, ...]
+"""Names of the columns of `Engine.take()`, in order."""
+
+OBSERVATION: tuple[str, ...]
+"""Names of the numbers in one observation tuple, in order (see `rules/observation.py`)."""
+
+INITIATORS: tuple[str, ...]  # ("syn", "handshake", "listener", "first", "first"): see observation `initiator`
+ANSWERED: tuple[str, ...]    # ("no", "refused", "yes")
+ACCOUNTING: tuple[str, ...]  # in_flows non_ip duplicate fragment_incomplete undecodable table_full filtered
+QUALITY: tuple[str, ...]     # snaplen_cut stream_gap clock_backward buffer_evicted
+
+class Tables:
+    """What the core may look things up in. All optional; without tables every number is 0."""
+
+    def __init__(
+        self,
+        *,
+        prefixes: Sequence[tuple[str, int]] = (),
+        names: Sequence[tuple[str, bool, int]] = (),
+        ports: Sequence[int] = (),
+        listeners: Sequence[tuple[int, int, int]] = (),
+        instants: Sequence[int] = (),
+    ) -> None:
+        """
+        prefixes: (CIDR, endpoint number ≥ 1); the longest wins; addresses in none get 0.
+        names: (lower-case name, also its sub-domains?, name number ≥ 2); 0 = no name seen, 1 = a name in no entry.
+        ports: 65,536 numbers, the class of each port; empty = each port is its own class.
+        listeners: (endpoint number, IP protocol, port): who answers there, for initiator `listener`.
+        instants: ascending times in ns; the observation says how many had passed at the flow's start.
+        Raises ValueError for a bad prefix, a table of the wrong length or numbers out of range.
+        """
+
+class Batch:
+    """One Arrow record batch; give it to `pyarrow.record_batch()`."""
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+    def __len__(self) -> int: ...
+
+class Engine:
+    """One sensor: one flow table, fed by one or several captures merged in packet time. Not shared by threads."""
+
+    def __init__(
+        self,
+        tables: Tables | None = None,
+        *,
+        max_flows: int = 1_000_000,
+        stream_memory: int = 268_435_456,
+        positions: int = 0,
+        time_from: int | None = None,
+        time_to: int | None = None,
+    ) -> None:
+        """positions: how many first packets of each flow are kept as places (0–16), for evidence.
+        time_from inclusive, time_to exclusive: packets outside count as `filtered`."""
+
+    def add_capture(self, interface: int | None = None) -> int:
+        """Announce a capture; its number (0, 1, …). interface: the only pcapng interface to read."""
+
+    def feed(self, capture: int, data: bytes) -> None:
+        """Hand over the next block (any size) of a capture. Raises nothing for bad bytes: see `capture_info`."""
+
+    def finish(self, capture: int) -> None:
+        """No more bytes of this capture will come."""
+
+    def wants(self) -> int | None:
+        """The capture whose next block is needed before time can go on (merge order), None if none is."""
+
+    def take(self) -> Batch:
+        """The flows that ended since the last call, in the order (end, start, five-tuple)."""
+
+    def close(self) -> None:
+        """The end of all captures: ends every flow, so that the next `take` returns the rest."""
+
+    def observations(self, start: int = 0) -> list[tuple[int, ...]]:
+        """The distinct observations from number `start` on; a flow's `observation` column is an index into this."""
+
+    def certificates(self, start: int = 0) -> Batch:
+        """The distinct certificates from number `start` on: number, sha256, subject_common_name, alternative_names,
+        issuer_common_name, not_before, not_after (ns), serial_number, public_key_algorithm, public_key_size."""
+
+    def capture_info(self, capture: int) -> dict[str, object]:
+        """first, last (ns or None), packets, bytes (frames as on the wire), kind ("pcap", "pcapng", None = no
+        capture), complete, error (None or a sentence with the file offset: broken in the middle), interfaces,
+        accounting {ACCOUNTING: int}, quality {QUALITY: int}."""
+
+    def totals(self) -> dict[str, int]:
+        """flows, tcp_flows, tcp_one_way (TCP flows that lack one direction), live, ip_packets."""
+
+def walk(data: bytes) -> tuple[int, int]:
+    """Packets and bytes of a whole capture in memory, headers decoded, nothing tracked: the bench's reference."""
+
+def probe_capture(head: bytes) -> str | None:
+    """What the first 24 octets say: "pcap", "pcapng", None."""
