@@ -1,0 +1,1 @@
+"""Judgement: topology and policy in, verdicts and reasons out. Pure Python, no side effects."""
