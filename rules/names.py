@@ -124,3 +124,28 @@ SEVERITIES: Final = ("critical", "high", "medium", "low", "info")
 """Gravest first."""
 
 OFF: Final = "off"
+
+# --- rows and listeners ----------------------------------------------------------------------------------------------
+
+OPTIONAL_PATHS: Final = (
+    "int-sip-edge-to-other-fe",
+    "int-edge-dns",
+    "int-cac-bandwidth-policy",
+    "int-hlb-av-tcp-out",
+)
+"""Rows of the vendor's tables that are disputed or unconfirmed, and therefore off unless a site turns them on."""
+
+CERTIFICATE_LISTENERS: Final = (
+    ("access", "the Access Edge service"),
+    ("webconf", "the Web Conferencing Edge service"),
+    ("xmpp", "the XMPP proxy after STARTTLS"),
+    ("edge-int", "the internal interface of the Edge"),
+    ("rp-ext", "the reverse proxy"),
+    ("director", "the Director"),
+    ("director-web", "the Director's external web site"),
+    ("fe", "the Front End"),
+    ("fe-web", "the Front End's external web site"),
+    ("owas", "Office Web Apps"),
+    ("sba", "branch appliances"),
+)
+"""(key, whose certificate) of the listeners whose expected names a site may state itself."""
