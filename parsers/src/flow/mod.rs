@@ -1,6 +1,7 @@
 //! Flows: the table that gathers the packets of one five-tuple, the first bytes of each direction in order, what makes a
 //! packet a duplicate, and the record in which an ended flow leaves.
 
+pub mod budget;
 pub mod duplicate;
 pub mod key;
 pub mod record;
