@@ -18,6 +18,8 @@ const SPARE: usize = 512;
 pub struct Budget {
     limit: usize,
     used: usize,
+    /// The box is the allocation that is saved; unboxed they would cost one for each stream.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Buffers>>,
 }
 

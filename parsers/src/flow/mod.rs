@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod duplicate;
+mod holes;
 pub mod key;
 pub mod record;
 pub mod stream;

@@ -12,6 +12,7 @@
 
 pub use super::budget::Budget;
 use super::budget::PAGE;
+use super::holes::{ahead, Holes};
 
 /// Contiguous octets kept while a reader consumes nothing. A message framed by a 16-bit length has at most 64 KiB
 /// (RFC 4571, MS-TURN), a TLS record 18 KiB: four times the largest also holds the burst behind it.
@@ -30,10 +31,6 @@ const SEGMENT_OVERHEAD: usize = 64;
 /// The largest window that TCP can offer (RFC 7323 2.3: 65,535 << 14, about 1 GiB). Beyond it a segment or
 /// acknowledgement belongs to another connection or is forged.
 const LARGEST_WINDOW: u32 = 1 << 30;
-
-/// Holes remembered after `release`, so that a retransmission takes its octets out of the missing ones. More losses than
-/// that inside one round trip count as missing even if they are repaired.
-const HOLES: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Push {
@@ -101,18 +98,6 @@ impl Segment {
     fn cost(&self) -> usize {
         self.octets.len().saturating_add(SEGMENT_OVERHEAD)
     }
-}
-
-/// Ranges of sequence numbers counted as missing that may still come, oldest first.
-#[derive(Debug, Default)]
-struct Holes {
-    ranges: [(u32, u32); HOLES],
-    count: usize,
-}
-
-/// How far `seq` is after `base` (negative: before), RFC 1982.
-fn ahead(seq: u32, base: u32) -> i32 {
-    seq.wrapping_sub(base) as i32
 }
 
 impl Stream {
@@ -263,7 +248,7 @@ impl Stream {
             self.acked = ack;
             if let Some(holes) = self.holes.as_mut() {
                 holes.settle(ack);
-                if holes.count == 0 {
+                if holes.is_empty() {
                     self.holes = None;
                 }
             }
@@ -426,7 +411,7 @@ impl Stream {
                 let filled = u64::from(holes.fill(seq, seq.wrapping_add(known.min(captured))));
                 self.missed = self.missed.saturating_sub(filled);
                 self.delivered = self.delivered.saturating_add(filled);
-                if holes.count == 0 {
+                if holes.is_empty() {
                     self.holes = None;
                 }
             }
@@ -515,70 +500,6 @@ impl Buffers {
             from = until;
         }
         true
-    }
-}
-
-impl Holes {
-    fn open(&mut self, start: u32, end: u32) {
-        if self.count == HOLES {
-            self.remove(0);
-        }
-        if let Some(slot) = self.ranges.get_mut(self.count) {
-            *slot = (start, end);
-            self.count += 1;
-        }
-    }
-
-    fn remove(&mut self, index: usize) {
-        if index < self.count {
-            if let Some(tail) = self.ranges.get_mut(index..self.count) {
-                tail.rotate_left(1);
-            }
-            self.count -= 1;
-        }
-    }
-
-    /// Octets of `start..end` that were missing.
-    fn fill(&mut self, start: u32, end: u32) -> u32 {
-        let mut filled: u32 = 0;
-        let mut index = 0;
-        while index < self.count {
-            let Some(&(first, last)) = self.ranges.get(index) else {
-                break;
-            };
-            let from = if ahead(start, first) > 0 { start } else { first };
-            let until = if ahead(end, last) < 0 { end } else { last };
-            if ahead(until, from) <= 0 {
-                index += 1;
-                continue;
-            }
-            filled = filled.saturating_add(until.wrapping_sub(from));
-            self.remove(index);
-            for (left, right) in [(first, from), (until, last)] {
-                if left != right && self.count < HOLES {
-                    if let Some(free) = self.ranges.get_mut(index..=self.count) {
-                        free.rotate_right(1);
-                        if let Some(slot) = free.first_mut() {
-                            *slot = (left, right);
-                        }
-                    }
-                    self.count += 1;
-                    index += 1;
-                }
-            }
-        }
-        filled
-    }
-
-    /// Holes wholly acknowledged: nobody will repeat those octets.
-    fn settle(&mut self, ack: u32) {
-        let mut index = 0;
-        while index < self.count {
-            match self.ranges.get(index) {
-                Some(&(_, end)) if ahead(ack, end) >= 0 => self.remove(index),
-                _ => index += 1,
-            }
-        }
     }
 }
 
