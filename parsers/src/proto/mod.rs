@@ -5,6 +5,9 @@
 //! right, `More` only while they still can. A reader is fed each direction's bytes in order; it never waits: it says how
 //! much it consumed and is called again with the rest and what came after it.
 
+pub mod pseudo_tls;
+pub mod tls;
+
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Side};
 
