@@ -1,0 +1,249 @@
+"""Every rule of the product in the order of the rule list, built or not, and what stands for each.
+
+Strategy: `ORDER` is the list of record. A rule is either registered by a function in `rules/checks/`, or answered
+from the topology file alone, or named in `NOT_BUILT` with its severity, the sensor positions that could prove it and
+what it needs. A test fails when an id is missing from all three or stands in two, so that no result can pretend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from rules import names
+from rules.checks import edge_host, encryption, perimeter, xmpp  # noqa: F401  (importing enters their rules)
+from rules.registry import Rule, registered
+from rules.rows import table
+from rules.silence import silenced_by
+from rules.topology import Topology
+
+UNLISTED: Final = "unlisted-path"
+UNDECLARED_NETWORK: Final = "undeclared-network"
+
+ORDER: Final[tuple[str, ...]] = tuple(
+    """
+    external-to-internal-direct internal-to-external-direct director-bypass-sip director-bypass-web
+    director-dos-past-director director-missing reverse-proxy-bypass reverse-proxy-nat-forward
+    reverse-proxy-tls-passthrough reverse-proxy-ssl-offload reverse-proxy-internal-site reverse-proxy-host-rewritten
+    reverse-proxy-http-content reverse-proxy-unexpected-egress mobility-not-via-proxy push-not-via-sipfed
+    admin-url-exposed internal-web-fqdn-exposed external-web-fqdn-from-inside owas-in-perimeter
+    edge-to-internal-unlisted edge-as-router edge-internal-from-external edge-same-subnet edge-internal-default-gateway
+    edge-internal-dns edge-internal-nat edge-collocated-role edge-service-split edge-multiple-federation-routes
+    edge-egress-unlisted edge-wrong-external-ip non-lync-endpoint-on-edge unexpected-protocol-on-listener
+    sba-direct-from-external
+    lb-mixed-mode hlb-internal-vip-webconf hlb-internal-vip-xmpp hlb-internal-vip-mgmt hlb-node-direct-sip hlb-with-nat
+    hlb-av-snat hlb-asymmetric-reply hlb-dsr nat-inbound-source-changed nat-outbound-dest-changed nat-public-ip-mismatch
+    nat-port-translation av-pool-hairpin-blocked dns-lb-for-web
+    sip-cleartext sip-udp mtls-client-cert-missing mtls-untrusted-peer tls-expected-cleartext tls-weak tls-ios-below-1-2
+    pseudo-tls-wrong-listener real-tls-on-av media-cleartext media-range-inbound media-range-udp-legacy media-unrelayed
+    turn-unauthenticated-flood turn-shared-secret ipsec-on-media cert-name-mismatch cert-wildcard-edge
+    cert-private-ca-edge-external cert-differs-in-pool cert-no-cdp cert-expired crl-blocked signin-rate-abuse
+    xmpp-partner-not-configured xmpp-cleartext-not-permitted xmpp-sasl-without-tls xmpp-invalid-negotiation-config
+    xmpp-gateway-direction xmpp-direct-from-internal xmpp-client-port xmpp-unsupported-version xmpp-multiple-sites
+    xmpp-wrong-ip
+    federation-partner-not-allowed federation-discovered-partner-rate federation-disabled-5061 client-on-federation-port
+    cms-replication-wrong-source cms-replication-reversed cls-from-outside av-auth-wrong-source psom-reversed
+    internal-port-exposed av-media-over-vpn vpn-split-signalling-media sensor-blind
+    unlisted-path undeclared-network
+    """.split()  # noqa: SIM905  (a list to be read and edited)
+)
+"""Document order; the two design rules come last."""
+
+_BOTH: Final = ("external", "internal")
+_XF: Final = ("external",)
+_IF: Final = ("internal",)
+_CONFIG: Final = ("config",)
+
+FROM_TOPOLOGY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "director-missing": ("info", _CONFIG),
+    "edge-same-subnet": ("high", (*_CONFIG, *_BOTH)),
+    "lb-mixed-mode": ("high", (*_CONFIG, *_BOTH)),
+    "hlb-with-nat": ("high", (*_CONFIG, *_XF)),
+    "xmpp-invalid-negotiation-config": ("low", _CONFIG),
+}
+"""Rules that `topology check` answers without traffic: id → (severity, positions)."""
+
+_NAMES: Final = "needs names of hosts and paths on the web legs"
+_LEGS: Final = "needs both legs of a flow joined"
+_RATE: Final = "needs rates over many flows"
+_HLB: Final = "belongs to the hardware-balanced plan, which is not judged yet"
+_ENDS: Final = "its flows are `unlisted-path` or out of scope until then"
+_CERT: Final = "needs the certificates of both ends judged"
+_MEDIA: Final = "needs media judged by content"
+
+NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
+    "internal-to-external-direct": ("high", _BOTH, _ENDS),
+    "director-bypass-web": ("medium", _IF, _NAMES),
+    "director-dos-past-director": ("critical", _IF, _RATE),
+    "reverse-proxy-tls-passthrough": ("high", _BOTH, _LEGS),
+    "reverse-proxy-ssl-offload": ("high", _IF, _NAMES),
+    "reverse-proxy-host-rewritten": ("medium", _IF, _LEGS),
+    "reverse-proxy-http-content": ("medium", _XF, "needs answers of the web server judged"),
+    "reverse-proxy-unexpected-egress": ("high", _IF, _ENDS),
+    "mobility-not-via-proxy": ("high", ("internal", "lan"), _NAMES),
+    "push-not-via-sipfed": ("medium", _XF, _ENDS),
+    "admin-url-exposed": ("critical", _XF, _NAMES),
+    "internal-web-fqdn-exposed": ("high", _XF, _NAMES),
+    "external-web-fqdn-from-inside": ("low", ("lan", "internal"), _NAMES),
+    "owas-in-perimeter": ("low", _BOTH, _ENDS),
+    "edge-as-router": ("critical", _BOTH, _LEGS),
+    "edge-internal-from-external": ("critical", _BOTH, _ENDS),
+    "edge-internal-default-gateway": ("medium", _IF, _ENDS),
+    "edge-internal-nat": ("high", _IF, _LEGS),
+    "edge-collocated-role": ("high", _BOTH, _ENDS),
+    "edge-service-split": ("medium", _XF, "needs several flows of one pool compared"),
+    "edge-multiple-federation-routes": ("medium", _XF, "needs several flows of all pools compared"),
+    "edge-egress-unlisted": ("high", _XF, _ENDS),
+    "edge-wrong-external-ip": ("medium", _XF, _ENDS),
+    "non-lync-endpoint-on-edge": ("high", _XF, _ENDS),
+    "unexpected-protocol-on-listener": ("high", _BOTH, _ENDS),
+    "sba-direct-from-external": ("critical", _XF, "such flows are `external-to-internal-direct` until then"),
+    "hlb-internal-vip-webconf": ("high", _IF, _HLB),
+    "hlb-internal-vip-xmpp": ("high", _IF, _HLB),
+    "hlb-internal-vip-mgmt": ("medium", _IF, _HLB),
+    "hlb-node-direct-sip": ("medium", _BOTH, _HLB),
+    "hlb-av-snat": ("high", _BOTH, _HLB),
+    "hlb-asymmetric-reply": ("medium", _XF, _HLB),
+    "hlb-dsr": ("medium", _BOTH, _HLB),
+    "nat-inbound-source-changed": ("high", _XF, _LEGS),
+    "nat-outbound-dest-changed": ("medium", _XF, _LEGS),
+    "nat-public-ip-mismatch": ("medium", _XF, _LEGS),
+    "nat-port-translation": ("medium", _XF, _LEGS),
+    "av-pool-hairpin-blocked": ("medium", _XF, "needs the silence between pool members judged"),
+    "dns-lb-for-web": ("medium", _IF, "needs several flows of one proxy compared"),
+    "mtls-untrusted-peer": ("high", _BOTH, _CERT),
+    "tls-weak": ("medium", _BOTH, "needs versions and suites judged against the site's minimum"),
+    "tls-ios-below-1-2": ("low", _XF, "needs versions judged against the site's minimum"),
+    "media-cleartext": ("high", _BOTH, _MEDIA),
+    "media-range-udp-legacy": ("low", _XF, _ENDS),
+    "media-unrelayed": ("high", _BOTH, _ENDS),
+    "turn-unauthenticated-flood": ("medium", _XF, _RATE),
+    "turn-shared-secret": ("medium", _XF, _MEDIA),
+    "ipsec-on-media": ("medium", _BOTH, _ENDS),
+    "cert-name-mismatch": ("high", _BOTH, _CERT),
+    "cert-wildcard-edge": ("medium", _XF, _CERT),
+    "cert-private-ca-edge-external": ("medium", _XF, _CERT),
+    "cert-differs-in-pool": ("medium", _XF, _CERT),
+    "cert-no-cdp": ("low", _BOTH, _CERT),
+    "cert-expired": ("high", _BOTH, _CERT),
+    "crl-blocked": ("low", _XF, "needs the silence of revocation hosts judged"),
+    "signin-rate-abuse": ("medium", _XF, _RATE),
+    "xmpp-cleartext-not-permitted": (
+        "high",
+        _XF,
+        "needs the stream's negotiation judged against the partner's settings",
+    ),
+    "xmpp-sasl-without-tls": ("high", _XF, "needs the stream's negotiation judged"),
+    "xmpp-gateway-direction": ("high", _IF, "such flows are `edge-to-internal-unlisted` or `unlisted-path` until then"),
+    "xmpp-client-port": ("medium", _XF, _ENDS),
+    "xmpp-unsupported-version": ("medium", _BOTH, _ENDS),
+    "xmpp-multiple-sites": ("medium", _XF, "needs several flows of all sites compared"),
+    "xmpp-wrong-ip": ("low", _XF, _ENDS),
+    "federation-partner-not-allowed": (
+        "medium",
+        _XF,
+        "such flows are `unlisted-path` where discovery is off until then",
+    ),
+    "federation-discovered-partner-rate": ("low", _XF, _RATE),
+    "federation-disabled-5061": ("medium", _XF, _ENDS),
+    "client-on-federation-port": ("medium", _XF, "such flows are `mtls-client-cert-missing` until then"),
+    "cms-replication-wrong-source": ("high", _IF, _ENDS),
+    "cms-replication-reversed": ("high", _IF, "such flows are `edge-to-internal-unlisted` until then"),
+    "cls-from-outside": ("high", _BOTH, "such flows are `media-range-inbound` or `unlisted-path` until then"),
+    "av-auth-wrong-source": ("high", _IF, _ENDS),
+    "psom-reversed": ("high", _IF, "such flows are `edge-to-internal-unlisted` until then"),
+    "internal-port-exposed": ("critical", _BOTH, _ENDS),
+    "av-media-over-vpn": ("medium", ("vpn", "lan", "internal"), _MEDIA),
+    "vpn-split-signalling-media": ("medium", ("external", "vpn"), "needs flows of one client compared"),
+    "sensor-blind": ("info", ("external", "internal", "lan", "vpn"), "needs expected and seen paths compared"),
+}
+"""Rules to come: id → (severity, positions, what they need or what stands for them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rule of the list as it stands."""
+
+    id: str
+    severity: str
+    positions: tuple[str, ...]
+    rule: Rule | None  # None: not judged on flows
+    why: str  # of a rule that is not: what it needs; "" otherwise
+
+    @property
+    def built(self) -> bool:
+        return self.rule is not None
+
+
+@cache
+def catalogue() -> tuple[Entry, ...]:
+    """All rules in document order. KeyError when `ORDER` names one that nothing stands for."""
+    rules = registered()
+    entries: list[Entry] = []
+    for rule_id in ORDER:
+        if rule_id in rules:
+            found = rules[rule_id]
+            entries.append(Entry(rule_id, found.severity, found.positions, found, ""))
+        elif rule_id in FROM_TOPOLOGY:
+            severity, positions = FROM_TOPOLOGY[rule_id]
+            entries.append(
+                Entry(rule_id, severity, positions, None, "answered from the topology file: `topology check`")
+            )
+        else:
+            severity, positions, needs = NOT_BUILT[rule_id]
+            entries.append(Entry(rule_id, severity, positions, None, f"not built yet: {needs}"))
+    return tuple(entries)
+
+
+RULE_IDS: Final = frozenset(ORDER)
+"""Every id that `policy.rules` may name."""
+
+_PLACE: Final = {rule_id: place for place, rule_id in enumerate(ORDER)}
+_GRAVITY: Final = {severity: place for place, severity in enumerate(names.SEVERITIES)}
+
+
+def sort_key(rule_id: str, severity: str) -> tuple[int, int]:
+    """By severity, gravest first, then document order."""
+    return (_GRAVITY[severity], _PLACE[rule_id])
+
+
+def severity_of(rule: Rule, topology: Topology | None) -> str:
+    """As it counts on this site: the site's word (`off` included), else the default under its policy."""
+    own = topology.policy.severity_of(rule.id) if topology is not None else None
+    return own or rule.default_severity(topology)
+
+
+def controls_of(rule_id: str) -> dict[str, list[str]]:
+    """Control ids of a built rule by catalogue name; empty for a rule that is not judged on flows."""
+    found = registered().get(rule_id)
+    return {} if found is None else {name: list(ids) for name, ids in found.controls}
+
+
+def policy_identity() -> dict[str, str]:
+    """`{"version", "digest"}` of the policy as shipped: the table of rows, the rules and their silencing."""
+    rules = [[e.id, e.severity, list(e.positions), e.built, sorted(silenced_by(e.id))] for e in catalogue()]
+    text = json.dumps([table().digest, rules], separators=(",", ":"))
+    return {"version": table().version, "digest": "sha256:" + hashlib.sha256(text.encode()).hexdigest()}
+
+
+def coverage(topology: Topology, positions: Iterable[str]) -> tuple[list[str], list[dict[str, str]]]:
+    """(rule ids that these sensor positions can prove, [{"rule", "why"}] for all others), in document order."""
+    given = set(positions)
+    observable: list[str] = []
+    not_observable: list[dict[str, str]] = []
+    for entry in catalogue():
+        if topology.policy.severity_of(entry.id) == names.OFF:
+            why = "turned off by policy.rules"
+        elif entry.rule is None:
+            why = entry.why
+        elif given.isdisjoint(entry.positions):
+            why = f"no sensor at position {' or '.join(entry.positions)}"
+        else:
+            observable.append(entry.id)
+            continue
+        not_observable.append({"rule": entry.id, "why": why})
+    return observable, not_observable

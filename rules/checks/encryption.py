@@ -1,0 +1,175 @@
+"""Rules about protocols and encryption: what a listener was shown that it should not have been.
+
+Strategy: these read the bytes' facts, never ports alone, and hold on an allowed row as well as elsewhere. A row asks
+for a service; a stream seen from its first byte that is something else contradicts it, a stream joined late does not.
+"""
+
+from __future__ import annotations
+
+from rules import names
+from rules.facts import Facts, State
+from rules.observation import Mutual, Stun, Tls
+from rules.registry import rule
+
+_TLS_ROWS = ("tls", "mtls")
+
+
+@rule(
+    "sip-cleartext",
+    severity="critical",
+    positions=("external", "internal"),
+    text="SIP is readable on a flow across a firewall. Between servers it belongs in mutual TLS, from clients in TLS.",
+    sources=("TLS", "ENC", "RFC 3261 §7"),
+    controls=("SC-8", "SC-8(1)"),
+)
+def sip_cleartext(facts: Facts) -> str | None:
+    if "sip" not in facts.services or not facts.crosses:
+        return None
+    return (
+        f"SIP between {facts.source} and {facts.destination} on {facts.at_port} can be read by anybody on the way: "
+        "let both ends speak TLS only."
+    )
+
+
+@rule(
+    "sip-udp",
+    severity="high",
+    positions=("external", "internal"),
+    text="SIP over UDP crosses a firewall. No product of the family supports it.",
+    sources=("IPS",),
+    controls=("CM-7", "SC-8"),
+)
+def sip_udp(facts: Facts) -> str | None:
+    if not facts.udp or "sip" not in facts.services or not facts.crosses:
+        return None
+    return (
+        f"{facts.source} sent SIP over {facts.at_port} to {facts.destination}: nothing here speaks it, close the port."
+    )
+
+
+@rule(
+    "mtls-client-cert-missing",
+    severity="high",
+    positions=("external", "internal"),
+    text="A full TLS handshake up to 1.2 on a row that asks for mutual TLS went without a client certificate: the "
+    "server asked for none, or the client sent an empty one.",
+    sources=("TLS", "P-SNAT", "RFC 5246 §7.4.4"),
+    controls=("IA-3", "IA-3(1)", "SC-8(1)"),
+)
+def mtls_client_cert_missing(facts: Facts) -> str | None:
+    if not facts.tcp or facts.observation.mutual != Mutual.NO:
+        return None
+    if facts.leg is not None:
+        if not facts.leg.mutual:
+            return None
+    elif facts.source.zone != names.EXTERNAL or not _edge_mutual_listener(facts):
+        return None
+    return (
+        f"{facts.source} and {facts.destination} set up TLS on {facts.at_port} without a client certificate: "
+        "let the server require one there."
+    )
+
+
+def _edge_mutual_listener(facts: Facts) -> bool:
+    """The Edge's federation port, also where federation is off and no row leads there: mutual TLS alone belongs."""
+    listener = facts.listener_or_off
+    return facts.destination.has(names.EDGE_EXT_ACCESS) and bool(listener) and all(leg.mutual for leg in listener)
+
+
+@rule(
+    "tls-expected-cleartext",
+    severity="critical",
+    positions=("external", "internal"),
+    text="The first bytes on a row that asks for TLS are no TLS.",
+    sources=("ENC", "RFC 5246 §6.2.1"),
+    controls=("SC-8", "SC-8(1)"),
+)
+def tls_expected_cleartext(facts: Facts) -> str | None:
+    if facts.leg is None or facts.leg.service not in _TLS_ROWS or facts.state is not State.CONTRADICTED:
+        return None
+    what = "unrecognised bytes" if facts.service == "unknown" else facts.service
+    return (
+        f"{facts.source} and {facts.destination} exchanged {what} on {facts.at_port} where {facts.leg.row} "
+        "asks for TLS: find out which program answers there in the clear."
+    )
+
+
+@rule(
+    "pseudo-tls-wrong-listener",
+    severity="high",
+    positions=("external", "internal"),
+    text="The fixed pseudo-TLS hello of MS-TURN came to a listener of ours that is no A/V listener. Only TURN uses it.",
+    sources=("MSTURN-2.1.1",),
+    controls=("CM-7", "SC-7(5)"),
+)
+def pseudo_tls_wrong_listener(facts: Facts) -> str | None:
+    if not facts.tcp or not facts.observation.stun & (Stun.PSEUDO_HELLO | Stun.PSEUDO_REPLY):
+        return None
+    if not facts.listener or any(leg.service == "pseudo-tls" for leg in facts.listener):
+        return None
+    return (
+        f"{facts.source} sent pseudo-TLS to {facts.destination} on {facts.at_port}, which is no A/V listener: "
+        "check that A/V and this service have not been swapped."
+    )
+
+
+@rule(
+    "real-tls-on-av",
+    severity="high",
+    positions=("external", "internal"),
+    text="Ordinary TLS was answered on an A/V listener of ours, which speaks pseudo-TLS and TURN.",
+    sources=("MSTURN-2.1.1",),
+    controls=("CM-7", "SC-7(5)"),
+)
+def real_tls_on_av(facts: Facts) -> str | None:
+    if not facts.tcp or not facts.observation.tls & Tls.SERVER_HELLO or "tls" not in facts.services:
+        return None
+    if not any(leg.service == "pseudo-tls" for leg in facts.listener):
+        return None
+    return (
+        f"{facts.destination} answered {facts.source} with real TLS on its A/V port {facts.at_port}: "
+        "another program listens there, or services share the address."
+    )
+
+
+@rule(
+    "media-range-inbound",
+    severity="high",
+    positions=("external",),
+    text="A peer that is neither an OCS 2007 partner nor Office 365 opened a flow into the A/V Edge's relay range "
+    "and was answered, or sent media there. The range is for those two alone; everybody else comes by 3478 and"
+    " 443.",
+    sources=("P-SNAT", "AVFW"),
+    controls=("AC-4", "SC-7(5)"),
+    only_misses_a_row=True,
+    about_opener=True,
+)
+def media_range_inbound(facts: Facts) -> str | None:
+    if not (facts.tcp or facts.udp) or facts.source.zone != names.EXTERNAL:
+        return None
+    if not facts.site.in_relay_range(facts.destination, facts.port):
+        return None
+    media = facts.answered and not facts.unanswered_check
+    if not media and not facts.observation.stun & Stun.RTP_10:
+        return None
+    if _ranged_peer(facts):
+        return None
+    return (
+        f"{facts.source} opened {facts.at_port} to {facts.destination}, inside the relay range: "
+        "close the range inbound but for OCS 2007 partners and Office 365."
+    )
+
+
+def _ranged_peer(facts: Facts) -> bool:
+    """An OCS 2007 partner or Office 365: the range is theirs."""
+    federation = facts.site.topology.federation
+    network = facts.source.network
+    if facts.source.has(names.O365_SIPFED, names.O365_MEDIA):
+        return federation.office365.enabled
+    if network is None or network.num_addresses != 1:
+        return False
+    address = network.network_address
+    return any(
+        partner.product == names.OCS_2007 and address in partner.access + partner.av
+        for partner in federation.sip_partners
+    )

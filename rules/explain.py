@@ -1,0 +1,172 @@
+"""The policy in words and as data: every row and every rule as it stands on a site, and one of them explained.
+
+Strategy: pure functions over the table, the catalogue and a topology; commands print what these return.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from rules import names
+from rules.catalogue import Entry, catalogue, severity_of
+from rules.components import PortRange
+from rules.endpoints import Endpoints
+from rules.paths import Path, derive
+from rules.rows import Row, table
+from rules.silence import silenced_by
+from rules.topology import Topology
+from rules.transports import PORTED, transport_number
+
+_WIDTH = 100
+
+
+def policy_list(topology: Topology) -> dict[str, Any]:
+    """`{"paths": [...], "rules": [...]}`: every row of the table and every local path, applying or not with the reason;
+    every rule with its severity here, its state (`on`, `off`, `not-observable`) and why."""
+    return {
+        "paths": [_path_entry(path) for path in derive(topology, Endpoints(topology))],
+        "rules": [_rule_entry(entry, topology) for entry in catalogue()],
+    }
+
+
+def policy_explain(wanted: str, topology: Topology | None = None) -> str:
+    """One row, local path or rule in words, as it stands on the site if one is given. KeyError for an unknown id."""
+    entry = next((e for e in catalogue() if e.id == wanted), None)
+    if entry is not None:
+        return _explain_rule(entry, topology)
+    row = table().row(wanted)
+    if topology is not None:
+        path = next((p for p in derive(topology, Endpoints(topology)) if p.id == wanted), None)
+        if path is not None:
+            return _explain_path(path, row)
+    if row is not None:
+        return _explain_row(row)
+    raise KeyError(wanted)
+
+
+def port_list(ports: tuple[PortRange, ...]) -> list[int | str]:
+    """Ports as the outputs write them: numbers, and "a-b" for ranges."""
+    return [span.first if span.first == span.last else str(span) for span in ports]
+
+
+def _path_entry(path: Path) -> dict[str, Any]:
+    return {
+        "id": path.id,
+        "position": path.position,
+        "source": path.source,
+        "destination": path.destination,
+        "transport": path.transport,
+        "ports": _ports_of(path),
+        "service": path.service,
+        "initiator": path.initiator,
+        "applies": path.applies,
+        "why": path.why,
+    }
+
+
+def _ports_of(path: Path) -> list[int | str]:
+    """As `port_list`; a row over TCP or UDP that names no port allows each of them."""
+    ported = any(transport_number(name) in PORTED for name in path.transport.split("/"))
+    return port_list(path.ports or ((PortRange(1, 65535),) if ported else ()))
+
+
+def _rule_entry(entry: Entry, topology: Topology) -> dict[str, Any]:
+    state, why = _state(entry, topology)
+    return {
+        "id": entry.id,
+        "severity": _severity(entry, topology),
+        "positions": list(entry.positions),
+        "state": state,
+        "why": why,
+    }
+
+
+def _severity(entry: Entry, topology: Topology | None) -> str:
+    """As it counts here; a rule that is off keeps naming the severity it would have."""
+    own = topology.policy.severity_of(entry.id) if topology is not None else None
+    if own is not None and own != names.OFF:
+        return own
+    if entry.rule is None:
+        return entry.severity
+    return entry.rule.default_severity(topology)
+
+
+def _state(entry: Entry, topology: Topology | None) -> tuple[str, str]:
+    if topology is not None and topology.policy.severity_of(entry.id) == names.OFF:
+        return "off", "turned off by policy.rules"
+    if entry.rule is None:
+        return ("on" if "config" in entry.positions else "not-observable"), entry.why
+    return "on", f"judged on flows seen at position {' or '.join(entry.positions)}"
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_on_hyphens=False)
+
+
+def _explain_rule(entry: Entry, topology: Topology | None) -> str:
+    state, why = _state(entry, topology)
+    lines = [f"{entry.id}: rule, severity {_severity(entry, topology)}, {state}"]
+    if entry.rule is not None:
+        lines += ["", _paragraph(entry.rule.text), ""]
+        if topology is not None and severity_of(entry.rule, topology) != entry.rule.default_severity(topology):
+            lines.append(f"default severity: {entry.rule.default_severity(topology)}")
+    else:
+        lines.append("")
+    lines.append(f"state:     {why}")
+    lines.append(f"positions: {', '.join(entry.positions)}")
+    silences = sorted(silenced_by(entry.id))
+    if silences:
+        lines.append(_hanging("silences:  ", ", ".join(silences)))
+    silencers = [e.id for e in catalogue() if entry.id in silenced_by(e.id)]
+    if silencers:
+        lines.append(_hanging("yields to: ", ", ".join(silencers)))
+    if entry.rule is not None:
+        if entry.rule.sources:
+            lines.append(_hanging("sources:   ", ", ".join(entry.rule.sources)))
+        for catalogue_name, controls in entry.rule.controls:
+            lines.append(_hanging("controls:  ", f"{catalogue_name} {', '.join(controls)}"))
+    return "\n".join(lines) + "\n"
+
+
+def _explain_path(path: Path, row: Row | None) -> str:
+    state = "applies here" if path.applies else "does not apply here"
+    lines = [f"{path.id}: allowed path, {state}", ""]
+    if path.purpose:
+        lines += [_paragraph(path.purpose[0].upper() + path.purpose[1:] + "."), ""]
+    if not path.applies:
+        lines.append(f"why not:     {path.why}")
+    lines += _path_lines(path.position, path.source, path.destination, path.initiator)
+    ports = ", ".join(str(port) for port in _ports_of(path))
+    lines.append(f"on the wire: {' '.join((path.transport, ports)).strip()}, {path.service}")
+    return "\n".join(lines + _document_lines(row)) + "\n"
+
+
+def _explain_row(row: Row) -> str:
+    lines = [f"{row.id}: allowed path" + (", off unless the site names it" if row.optional else ""), ""]
+    if row.purpose:
+        lines += [_paragraph(row.purpose[0].upper() + row.purpose[1:] + "."), ""]
+    for leg in row.legs:
+        lines += _path_lines(row.position, leg.source, leg.destination, row.initiator)
+        lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
+    lines.append(f"products:    {', '.join(row.products)}")
+    if row.needs:
+        lines.append(f"needs:       {', '.join(row.needs)}")
+    if row.replaces:
+        lines.append(_hanging("replaces:    ", ", ".join(row.replaces)))
+    return "\n".join(lines + _document_lines(row)) + "\n"
+
+
+def _path_lines(position: str, source: str, destination: str, initiator: str) -> list[str]:
+    return [f"firewall:    {position}", f"from:        {source} (opened by {initiator})", f"to:          {destination}"]
+
+
+def _document_lines(row: Row | None) -> list[str]:
+    if row is None:
+        return []
+    titles = table().documents
+    return [_hanging("documents:   ", f"{code}, {titles[code]}") for code in row.documents]
+
+
+def _hanging(label: str, text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False)

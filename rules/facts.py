@@ -1,0 +1,235 @@
+"""One way of one flow with everything a rule may ask of it.
+
+Strategy: an observation has two ends and, where nobody knows who opened it, two ways to be read. `Facts` is one such
+reading: the ends as endpoints, the row that fits it, how far the bytes bear the row out. Rules see nothing else, so
+each is a few lines over named properties. What needs the site (next hop, web ports, listeners) is asked of `Site`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from rules import names
+from rules.components import DirectorPool, EdgePool, FrontEndPool, PortRange
+from rules.domains import Domains
+from rules.endpoints import FIREWALL_ROLES, Endpoint, Endpoints
+from rules.observation import Answered, Evidence, Observation, Payload, Stun, Tls
+from rules.paths import Leg, Path, derive, expiries
+from rules.ports import Ports, class_name
+from rules.services import service_names, service_number, services
+from rules.topology import Topology
+from rules.transports import ICMP, ICMPV6, PORTED, TCP, TRANSPORTS, UDP
+
+MEDIA_SERVICES: Final = frozenset({"sip", "xmpp", "stun", "turn", "pseudo-tls", "rtp", "rtcp"})
+"""Services that make a flow between inside and outside worth judging."""
+
+
+class State(Enum):
+    """How far the bytes bear a row out."""
+
+    SILENT = "no payload"
+    CONFIRMED = "confirmed"
+    OPEN = "neither confirmed nor contradicted"
+    CONTRADICTED = "contradicted"
+
+
+class Site:
+    """Everything derived from the topology once: endpoints, paths, listeners, port classes, names."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.endpoints = Endpoints(topology)
+        self.domains = Domains(topology)
+        self.paths: tuple[Path, ...] = derive(topology, self.endpoints)
+        self.instants = expiries(topology)
+        self.legs = tuple(leg for path in self.paths for leg in path.legs)
+        self.by_transport: dict[int, tuple[Leg, ...]] = {}
+        for leg in self.legs:
+            self.by_transport[leg.transport] = (*self.by_transport.get(leg.transport, ()), leg)
+        every_leg = (*self.legs, *(leg for path in self.paths for leg in path.off_legs))
+        self.listeners = self._listeners(self.legs)
+        self.listeners_and_off = self._listeners(every_leg)
+        pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
+        spans = [span for leg in every_leg for span in (*leg.ports, *leg.source_ports) if span.first >= 0]
+        spans += [pool.av.range for pool in topology.edge_pools]
+        spans += [PortRange(p, p) for pool in pools for p in (pool.web.external_https, pool.web.external_http)]
+        self.ports = Ports(spans)
+        self._edge_pools = {pool.fqdn: pool for pool in topology.edge_pools}
+        self._web_pools = {pool.fqdn: pool for pool in pools}
+
+    def _listeners(self, legs: tuple[Leg, ...]) -> Mapping[tuple[int, int, int], tuple[Leg, ...]]:
+        """(endpoint, IP protocol, port) of own hosts that rows with single ports address → those rows."""
+        found: dict[tuple[int, int, int], tuple[Leg, ...]] = {}
+        for leg in legs:
+            for number in leg.destinations:
+                endpoint = self.endpoints[number]
+                if not endpoint.own or endpoint.has(*FIREWALL_ROLES):
+                    continue
+                for span in leg.ports:
+                    if span.first == span.last and span.first >= 0:
+                        key = (number, leg.transport, span.first)
+                        found[key] = (*found.get(key, ()), leg)
+        return found
+
+    def edge_pool(self, endpoint: Endpoint) -> EdgePool | None:
+        """The Edge pool that an Edge address belongs to."""
+        return next((self._edge_pools[fqdn] for fqdn in endpoint.pools if fqdn in self._edge_pools), None)
+
+    def web_pool(self, endpoint: Endpoint) -> DirectorPool | FrontEndPool | None:
+        """The Director or Front End pool of a server or VIP."""
+        return next((self._web_pools[fqdn] for fqdn in endpoint.pools if fqdn in self._web_pools), None)
+
+    def in_relay_range(self, endpoint: Endpoint, port: int) -> bool:
+        """A port of the A/V range on an external A/V address."""
+        if not endpoint.has(names.EDGE_EXT_AV):
+            return False
+        pool = self.edge_pool(endpoint)
+        return pool is not None and port in pool.av.range
+
+    def port_or_class(self, endpoint: Endpoint, transport: int, port: int) -> str:
+        """How a finding names a destination port: a listener's number, else its class, "" without ports."""
+        if transport not in PORTED:
+            return ""
+        if (endpoint.number, transport, port) in self.listeners:
+            return str(port)
+        return class_name(port, relay=self.in_relay_range(endpoint, port))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One reading of an observation. `flipped`: its ends are the observation's the other way round."""
+
+    site: Site
+    observation: Observation
+    source: Endpoint
+    destination: Endpoint
+    source_port: int
+    port: int  # the destination's
+    flipped: bool
+    leg: Leg | None  # the row that fits by ends, transport and port
+    state: State  # of that row's service; OPEN without a row
+
+    # --- the way -----------------------------------------------------------------------------------------------------
+
+    @property
+    def tcp(self) -> bool:
+        return self.observation.transport == TCP
+
+    @property
+    def udp(self) -> bool:
+        return self.observation.transport == UDP
+
+    @property
+    def icmp(self) -> bool:
+        return self.observation.transport in (ICMP, ICMPV6)
+
+    @property
+    def crosses_external(self) -> bool:
+        return (self.source.zone == names.EXTERNAL) != (self.destination.zone == names.EXTERNAL)
+
+    @property
+    def crosses_internal(self) -> bool:
+        """Between the perimeter and whatever lies behind the internal firewall, or straight through both."""
+        behind = (names.INTERNAL, names.VPN, names.UNDECLARED)
+        one, other = self.source, self.destination
+        return (
+            (one.perimeter and other.zone in behind)
+            or (other.perimeter and one.zone in behind)
+            or (one.zone == names.EXTERNAL and other.inside)
+            or (other.zone == names.EXTERNAL and one.inside)
+        )
+
+    @property
+    def crosses(self) -> bool:
+        return self.crosses_external or self.crosses_internal
+
+    @property
+    def undeclared(self) -> bool:
+        return names.UNDECLARED in (self.source.zone, self.destination.zone)
+
+    @property
+    def permitted(self) -> bool:
+        """A row allows it and the bytes do not say otherwise: rules that merely miss a row have nothing to say."""
+        return self.leg is not None and self.state is not State.CONTRADICTED
+
+    # --- the bytes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def services(self) -> frozenset[str]:
+        return service_names(self.observation.services)
+
+    @property
+    def service(self) -> str:
+        """`network.protocol`: "" without payload, "unknown" where nothing was recognised."""
+        return services()[self.observation.service]
+
+    @property
+    def answered(self) -> bool:
+        return self.observation.answered == Answered.YES
+
+    @property
+    def listener_spoke(self) -> bool:
+        """The destination sent something other than a TLS alert."""
+        if self.flipped:
+            return bool(self.observation.payload & Payload.SOURCE)
+        return bool(self.observation.payload & Payload.DESTINATION_BEYOND_ALERT)
+
+    @property
+    def server_broke_off(self) -> bool:
+        return bool(self.observation.tls & Tls.SERVER_BROKE_OFF)
+
+    @property
+    def unanswered_check(self) -> bool:
+        """Nothing but STUN Binding requests, none answered: ICE tries every pair of candidates (RFC 8445 6.1)."""
+        stun = self.observation.stun
+        return bool(stun & Stun.CHECK_ONLY) and not stun & Stun.ANSWERED
+
+    # --- listeners ---------------------------------------------------------------------------------------------------
+
+    @property
+    def listener(self) -> tuple[Leg, ...]:
+        """Applying rows that make the destination a listener on this port, whoever may address it."""
+        return self.site.listeners.get((self.destination.number, self.observation.transport, self.port), ())
+
+    @property
+    def listener_or_off(self) -> tuple[Leg, ...]:
+        """The same, rows that are switched off included."""
+        return self.site.listeners_and_off.get((self.destination.number, self.observation.transport, self.port), ())
+
+    # --- words -------------------------------------------------------------------------------------------------------
+
+    @property
+    def at_port(self) -> str:
+        """ "TCP 5061", "UDP 50004-59999", "ESP"."""
+        transport = TRANSPORTS[self.observation.transport].upper()
+        if self.observation.transport not in PORTED:
+            return transport
+        return f"{transport} {self.site.ports.span(self.port)}"
+
+
+def state_of(leg: Leg | None, observation: Observation) -> State:
+    """How far the bytes of a flow bear out the row that fits it."""
+    if leg is None:
+        return State.OPEN
+    evidence = observation.evidence
+    if evidence == Evidence.NO_PAYLOAD:
+        # Bytes that the other end acknowledged but nobody captured are payload all the same.
+        sent = observation.payload & (Payload.SOURCE | Payload.DESTINATION)
+        return State.OPEN if sent else State.SILENT
+    if not leg.accepted:
+        # A service that this build does not recognise cannot be confirmed; only another one speaks against it.
+        named = leg.service != "any"
+        other = evidence == Evidence.RECOGNISED and observation.service > 1
+        return State.CONTRADICTED if named and other else State.CONFIRMED
+    if observation.service in leg.accepted:
+        if observation.service != service_number("tls"):
+            return State.CONFIRMED
+        # Records of a session joined late look like TLS but prove no handshake with this listener.
+        hello = observation.tls & (Tls.CLIENT_HELLO | Tls.SERVER_HELLO)
+        return State.CONFIRMED if hello else State.OPEN
+    if evidence in (Evidence.RECOGNISED, Evidence.UNRECOGNISED):
+        return State.CONTRADICTED
+    return State.OPEN

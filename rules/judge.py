@@ -1,0 +1,385 @@
+"""From an observation to a verdict: the order of questions, and nothing that changes with the traffic's amount.
+
+Strategy: read the flow one way (or both ways, where nobody knows who opened it), ask whether it is judged at all,
+find the row that fits, ask every rule, silence the general ones, then go down one table: the first line that holds is
+the verdict.
+
+  1. not judged                                                     → out-of-scope
+  2. a rule of severity low or above remains                        → attempt, else violation
+  3. an end is undeclared                                           → undecided
+  4. a row fits; its service is confirmed, or no payload was seen   → allowed
+  5. a row fits but nothing is confirmed; the opener is in doubt and decides; a STUN check went unanswered → undecided
+  6. only rules remain that the site lowered to info                → allowed
+  7. anything else                                                  → `unlisted-path`: attempt or violation
+
+A judge is pure and keeps nothing but what it derived from the topology, so one serves all sensors of a position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rules import names
+from rules.catalogue import UNDECLARED_NETWORK, UNLISTED, catalogue, coverage, severity_of, sort_key
+from rules.endpoints import EDGE_ROLES, FIREWALL_ROLES, PROXY_ROLES, Endpoint
+from rules.facts import MEDIA_SERVICES, Facts, Site, State, state_of
+from rules.nearest import nearest_path
+from rules.observation import Initiator, Mutual, Observation
+from rules.paths import Fit, Path
+from rules.registry import Rule
+from rules.silence import silenced_by
+from rules.topology import Topology
+from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION, End, Hit, Verdict
+
+_MTLS_MISSING: Final = "mtls-client-cert-missing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    facts: Facts
+    judged: bool
+    why: str  # why it is judged or not
+
+
+class Judge:
+    """Judges what one sensor position saw. `side`: of that firewall, when known ("outside", "inside", "both")."""
+
+    def __init__(self, topology: Topology, position: str, side: str | None = None, *, site: Site | None = None) -> None:
+        """`site`: what another judge derived from the same topology; judges of several positions may share it."""
+        self.topology = topology
+        self.position = position
+        self.side = side
+        self.site = site if site is not None else Site(topology)
+        self._rules: list[tuple[Rule, str]] = []  # all that are not off, with the severity that counts
+        self._unlisted: tuple[Rule, str] | None = None
+        for entry in catalogue():
+            if entry.rule is None:
+                continue
+            severity = severity_of(entry.rule, topology)
+            if severity == names.OFF:
+                continue
+            if entry.id == UNLISTED:
+                self._unlisted = (entry.rule, severity)
+            else:
+                self._rules.append((entry.rule, severity))
+
+    # --- for the caller ----------------------------------------------------------------------------------------------
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """Keyword arguments of `parsers.Tables`; the same for every position."""
+        site = self.site
+        return {
+            "prefixes": list(site.endpoints.prefixes),
+            "names": list(site.domains.table),
+            "ports": list(site.ports.classes),
+            "listeners": sorted(site.listeners_and_off),
+            "instants": list(site.instants),
+        }
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The rows that apply, in document order."""
+        return tuple(path for path in self.site.paths if path.applies)
+
+    def coverage(self, positions: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
+        """(observable rule ids, [{"rule", "why"}] of the others) for sensors at these positions."""
+        return coverage(self.topology, positions)
+
+    def judge(self, observation: Observation) -> Verdict:
+        """The verdict on all flows of this observation. IndexError if it has endpoint numbers of other tables."""
+        reading, doubt, trace = self._read(observation)
+        if not reading.judged:
+            return self._verdict(reading.facts, OUT_OF_SCOPE, None, reading.why, trace)
+        facts = reading.facts
+        standing, silenced = self._ask(facts, doubt)
+        path = facts.leg.row if facts.leg is not None else None
+        trace = [*trace, *(f"rule {rule.id} holds ({severity})" for rule, severity, _ in standing)]
+        trace += [f"rule {rule_id} is silenced by a more specific one" for rule_id in silenced]
+        counting = [entry for entry in standing if self._counts(entry[0], entry[1])]
+        if counting:
+            kind = ATTEMPT if self._is_attempt(facts, counting) else VIOLATION
+            return self._verdict(facts, kind, path, counting[0][2], trace, standing, silenced)
+        if facts.undeclared:
+            why = "one end is a private address in no declared network"
+            return self._verdict(facts, UNDECIDED, path, why, trace, standing, silenced)
+        if path is not None and facts.state in (State.CONFIRMED, State.SILENT):
+            why = f"fits {path}; " + (
+                "its service was seen" if facts.state is State.CONFIRMED else "no payload was seen"
+            )
+            return self._verdict(facts, ALLOWED, path, why, trace, standing, silenced)
+        undecided = self._undecided(facts, doubt)
+        if undecided is not None:
+            return self._verdict(facts, UNDECIDED, path, undecided, trace, standing, silenced)
+        if any(rule.default_severity(self.topology) != "info" for rule, _, _ in standing):
+            why = "only rules hold that this site lowered to info"
+            return self._verdict(facts, ALLOWED, path, why, trace, standing, silenced)
+        return self._last_line(facts, path, trace, standing, silenced)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _read(self, observation: Observation) -> tuple[_Reading, str, list[str]]:
+        """(the reading to judge, why the opener's doubt decides ("" if it does not), trace)."""
+        first = self._reading(observation, flipped=False)
+        trace = [_ends_text(first.facts), first.why]
+        if observation.initiator != Initiator.FIRST:
+            return first, "", [*trace, _row_text(first.facts)]
+        second = self._reading(observation, flipped=True)
+        trace.append("who opened it is not known: both ways are tried")
+        for reading in (first, second):  # a way whose bytes speak against it gives way to one they do not
+            if reading.judged and reading.facts.permitted:
+                return reading, "", [*trace, _row_text(reading.facts)]
+        for reading in (first, second):
+            if reading.judged and reading.facts.leg is not None:
+                return reading, "", [*trace, _row_text(reading.facts)]
+        if first.judged == second.judged:
+            return first, "tcp" if first.facts.tcp else "", [*trace, _row_text(first.facts)]
+        judged = first if first.judged else second
+        doubt = "one way it would be judged, the other way it is out of scope, and who opened it is not known"
+        return judged, doubt, [*trace, _row_text(judged.facts)]
+
+    def _reading(self, observation: Observation, *, flipped: bool) -> _Reading:
+        ends = (observation.source, observation.source_port, observation.destination, observation.destination_port)
+        source, source_port, destination, port = (*ends[2:], *ends[:2]) if flipped else ends
+        facts = Facts(
+            site=self.site,
+            observation=observation,
+            source=self.site.endpoints[source],
+            destination=self.site.endpoints[destination],
+            source_port=source_port,
+            port=port,
+            flipped=flipped,
+            leg=None,
+            state=State.OPEN,
+        )
+        if facts.source.special or facts.destination.special:
+            return _Reading(facts, False, "an end is a multicast, broadcast or link-local address")
+        best: Fit | None = None
+        for leg in self.site.by_transport.get(observation.transport, ()):
+            fit = leg.match(facts.source, source_port, facts.destination, port, observation.era)
+            if fit is not None and (best is None or fit.rank < best.rank):
+                best = fit
+        if best is not None:
+            facts = replace(facts, leg=best.leg, state=state_of(best.leg, observation))
+        judged, why = _is_judged(facts)
+        return _Reading(facts, judged, why)
+
+    # --- rules -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, facts: Facts, doubt: str) -> tuple[list[tuple[Rule, str, str]], tuple[str, ...]]:
+        """(rules that stand, with severity and sentence, gravest first; ids of those that were silenced)."""
+        holding: list[tuple[Rule, str, str]] = []
+        unanswered = facts.unanswered_check and not (facts.source.zone == names.EXTERNAL and facts.destination.inside)
+        for rule, severity in self._rules:
+            if facts.undeclared != (rule.id == UNDECLARED_NETWORK):
+                continue  # an undeclared end trips that rule and no other
+            if doubt not in ("", "tcp") or (doubt == "tcp" and rule.about_opener):
+                continue
+            if unanswered and rule.id != UNDECLARED_NETWORK:
+                continue
+            if rule.only_misses_a_row and facts.permitted and (facts.leg is None or facts.leg.row not in rule.even_on):
+                continue
+            sentence = rule.check(facts)
+            if sentence is not None:
+                holding.append((rule, severity, sentence))
+        silenced: set[str] = set()
+        for rule, _, _ in holding:
+            if rule.default_severity(self.topology) != "info":
+                silenced |= silenced_by(rule.id)
+        standing = [entry for entry in holding if entry[0].id not in silenced]
+        standing.sort(key=lambda entry: sort_key(entry[0].id, entry[1]))
+        hushed = [(rule.id, severity) for rule, severity, _ in holding if rule.id in silenced]
+        return standing, tuple(rule_id for rule_id, _ in sorted(hushed, key=lambda pair: sort_key(*pair)))
+
+    def _counts(self, rule: Rule, severity: str) -> bool:
+        """Whether it can make a violation: a rule whose default is info never does, nor one the site lowered."""
+        return severity != "info" and rule.default_severity(self.topology) != "info"
+
+    def _undecided(self, facts: Facts, doubt: str) -> str | None:
+        """Why nothing can be said, None if something can."""
+        if facts.leg is not None and facts.state is State.OPEN:
+            return f"fits {facts.leg.row}, but too little of the stream was seen to tell its service"
+        if doubt not in ("", "tcp"):
+            return doubt
+        direct = facts.source.zone == names.EXTERNAL and facts.destination.inside
+        if facts.unanswered_check and not direct:
+            return "a STUN connectivity check that nobody answered"
+        return None
+
+    def _last_line(
+        self,
+        facts: Facts,
+        path: str | None,
+        trace: list[str],
+        standing: list[tuple[Rule, str, str]],
+        silenced: tuple[str, ...],
+    ) -> Verdict:
+        if self._unlisted is None:
+            return self._verdict(
+                facts, UNDECIDED, path, "fits no row, and unlisted-path is off", trace, standing, silenced
+            )
+        rule, severity = self._unlisted
+        sentence = rule.check(facts) or ""
+        entry = (rule, severity, sentence)
+        trace = [*trace, f"nothing else settles it: {UNLISTED} ({severity})"]
+        standing = sorted([*standing, entry], key=lambda e: sort_key(e[0].id, e[1]))
+        if severity == "info":
+            return self._verdict(
+                facts, ALLOWED, path, "only rules hold that this site lowered to info", trace, standing, silenced
+            )
+        kind = ATTEMPT if self._is_attempt(facts, [entry]) else VIOLATION
+        return self._verdict(facts, kind, path, sentence, trace, standing, silenced)
+
+    # --- attempts ----------------------------------------------------------------------------------------------------
+
+    def _is_attempt(self, facts: Facts, counting: list[tuple[Rule, str, str]]) -> bool:
+        """A stranger or a client tried and nothing shows that it got through: a firewall that holds."""
+        if facts.source.zone != names.EXTERNAL and not facts.source.client:
+            return False
+        if self._passed(facts):
+            return False
+        if facts.leg is None:
+            broken_off = facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
+            return not facts.answered or broken_off
+        if not facts.listener_spoke:
+            return True
+        return facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
+
+    def _passed(self, facts: Facts) -> bool:
+        """Whether a sensor here stands beyond the first firewall on the way from the source."""
+        if facts.source.zone == names.EXTERNAL:
+            return self.position != "external" or self.side == "inside"
+        return self.position == "external" or (self.position == "internal" and self.side == "outside")
+
+    # --- result ------------------------------------------------------------------------------------------------------
+
+    def _verdict(
+        self,
+        facts: Facts,
+        verdict: str,
+        path: str | None,
+        reason: str,
+        trace: list[str],
+        standing: list[tuple[Rule, str, str]] | None = None,
+        silenced: tuple[str, ...] = (),
+    ) -> Verdict:
+        standing = standing or []
+        ends = (_end(facts, facts.source, source=True), _end(facts, facts.destination, source=False))
+        if facts.flipped:
+            ends = (ends[1], ends[0])
+        nearest = None
+        if standing:
+            nearest = path if path is not None else nearest_path(self.site, facts)
+        unproved = facts.leg is not None and facts.leg.mutual and facts.observation.mutual == Mutual.UNKNOWN
+        hits = tuple(
+            Hit(
+                rule=rule.id,
+                severity=severity,
+                reason=sentence,
+                nearest_path=nearest,
+                subject_column=rule.subject(facts) if rule.subject is not None else None,
+                port_or_class=self.site.port_or_class(facts.destination, facts.observation.transport, facts.port),
+                service=facts.service,
+            )
+            for rule, severity, sentence in standing
+        )
+        return Verdict(
+            verdict=verdict,
+            path=path,
+            rules=tuple(hit.rule for hit in hits),
+            rules_silenced=silenced,
+            unproved=("mutual",) if unproved and verdict != OUT_OF_SCOPE else (),
+            reason=reason,
+            source=ends[0],
+            destination=ends[1],
+            hits=hits,
+            trace=(*trace, f"verdict: {verdict}"),
+        )
+
+
+def variant_not_judged(topology: Topology) -> str | None:
+    """The sentence for a site whose variant no rows are judged for yet; None for a site that is judged."""
+    variant = topology.variant()
+    missing: list[str] = []
+    if variant.single_ip:
+        missing.append("one address for the three Edge services")
+    if variant.hardware:
+        missing.append("hardware load balancing")
+    if topology.one_firewall:
+        missing.append("a site without an internal firewall")
+    return f"variant not judged yet: {', '.join(missing)}" if missing else None
+
+
+# --- what is judged --------------------------------------------------------------------------------------------------
+
+
+def _is_judged(facts: Facts) -> tuple[bool, str]:
+    """(is this reading judged, why)."""
+    one, other = facts.source, facts.destination
+    if one.zone == names.EXTERNAL and other.inside:
+        return True, "it runs from the Internet straight inside"
+    if facts.icmp:
+        return False, "ICMP that is no error is judged only from the Internet to the inside"
+    if facts.crosses and not _limited(one, other):
+        if _perimeter_end(one, other) or _perimeter_end(other, one):
+            return True, "it crosses a firewall and has an end in the perimeter"
+        if one.peer or other.peer:
+            return True, "it crosses a firewall and has a declared peer as an end"
+        through = (one.inside and other.zone == names.EXTERNAL) or (other.inside and one.zone == names.EXTERNAL)
+        if through and (facts.port in (5061, 5269) or not MEDIA_SERVICES.isdisjoint(facts.services)):
+            return True, "it runs between inside and outside and is signalling or media"
+    if facts.leg is not None and facts.leg.alone and _may_fit(one, other):
+        return True, f"it fits {facts.leg.row}"
+    return False, "no firewall of the edge is concerned"
+
+
+def _perimeter_end(end: Endpoint, far: Endpoint) -> bool:
+    """A neighbour in the perimeter counts only where the other end is a server of the edge or of a partner."""
+    return end.perimeter and (not end.neighbour or far.server)
+
+
+def _limited(source: Endpoint, destination: Endpoint) -> bool:
+    """A firewall, balancer or nameless perimeter address that talks to an Edge or proxy: judged only where a row or the
+    rule made for it speaks (health probes, translated sources)."""
+    if not EDGE_ROLES.union(PROXY_ROLES).intersection(destination.roles):
+        return False
+    if source.roles:
+        return FIREWALL_ROLES.issuperset(source.roles)
+    nameless = source.zone == names.PERIMETER_EXT and not source.neighbour
+    return "lb" in source.sections or nameless
+
+
+def _may_fit(source: Endpoint, destination: Endpoint) -> bool:
+    """Neighbours of the perimeter stay out of scope unless the other end is a server, whatever row would fit."""
+    return not (source.neighbour and not destination.server) and not (destination.neighbour and not source.server)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _end(facts: Facts, endpoint: Endpoint, *, source: bool) -> End:
+    """Of several roles: the one that the fitting row names, else that of the listener on the port, else the first."""
+    role = endpoint.role
+    named = None
+    if facts.leg is not None:
+        named = facts.leg.source_role if source else facts.leg.destination_role
+    elif not source:
+        named = next((leg.destination_role for leg in facts.listener_or_off), None)
+    if named is not None and named in endpoint.roles:
+        role = named
+    return End(endpoint.zone, role, endpoint.component)
+
+
+def _ends_text(facts: Facts) -> str:
+    how = Initiator(facts.observation.initiator).name.lower().replace("_", " ")
+    return (
+        f"{facts.source} in {facts.source.zone} to {facts.destination} in {facts.destination.zone}, {facts.at_port} "
+        f"(opener by {how})"
+    )
+
+
+def _row_text(facts: Facts) -> str:
+    if facts.leg is None:
+        return "no applying row fits"
+    return f"fits {facts.leg.row}, which allows {facts.leg.service}: {facts.state.value}"

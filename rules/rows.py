@@ -1,0 +1,137 @@
+"""The table of allowed paths as data: `paths.yaml` read once into frozen rows.
+
+Strategy: the table is part of the program, so a fault in it is our own: reading is strict and raises ValueError with
+the row's id. Which rows apply to a site is decided in `rules.paths`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from rules import names
+
+SERVICE_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "tls": ("tls",),
+    "mtls": ("tls",),  # and a certificate of each end, which `mtls-client-cert-missing` judges
+    "pseudo-tls": ("pseudo-tls", "turn", "stun", "rtp", "rtcp"),  # [MS-TURN] 2.1.1: the hello is the client's option
+    "turn": ("turn", "stun", "rtp", "rtcp"),
+    "media": ("rtp", "rtcp", "stun", "turn", "pseudo-tls"),
+    "xmpp": ("xmpp",),
+    "http": ("http",),
+    "dns": ("dns",),
+    "foreign-edge": ("tls", "pseudo-tls", "turn", "stun", "rtp", "rtcp"),
+    "any": (),
+}
+"""Word of a row → services whose bytes confirm it; empty = nothing contradicts."""
+
+_ROW_KEYS: Final = frozenset(
+    {"id", "position", "source", "destination", "source_ports", "ports", "transport", "service", "legs", "products"}
+    | {"needs", "optional", "alone", "plan", "replaces", "documents", "initiator", "purpose"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LegSpec:
+    """One (ends, transport, ports, service) of a row, in the table's own words."""
+
+    source: str
+    destination: str
+    transport: str
+    source_ports: tuple[str | int, ...]  # empty = any
+    ports: tuple[str | int, ...]
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    id: str
+    order: int  # place in the table; breaks ties
+    position: str  # "external" | "internal": the firewall it crosses
+    initiator: str
+    legs: tuple[LegSpec, ...]
+    products: tuple[str, ...]  # rules.names.PRODUCTS
+    needs: tuple[str, ...] = ()
+    optional: bool = False
+    alone: bool = True
+    plan: str | None = None  # "single-ip" | "hardware"
+    replaces: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    version: str
+    digest: str  # "sha256:…" over the table as shipped
+    rows: tuple[Row, ...]
+    documents: Mapping[str, str]
+
+    def row(self, row_id: str) -> Row | None:
+        return next((row for row in self.rows if row.id == row_id), None)
+
+
+@cache
+def table() -> Table:
+    """The shipped table. ValueError names the row that is faulty."""
+    text = (files("rules") / "paths.yaml").read_bytes()
+    data = YAML(typ="safe", pure=True).load(text)
+    products = {str(code): str(product) for code, product in data["products"].items()}
+    documents = {str(code): str(title) for code, title in data["documents"].items()}
+    rows = tuple(_row(order, entry, products, documents) for order, entry in enumerate(data["rows"]))
+    ids = [row.id for row in rows]
+    if len(set(ids)) != len(ids):
+        raise ValueError("paths.yaml: a row id occurs twice")
+    digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return Table(str(data["version"]), f"sha256:{digest}", rows, documents)
+
+
+def _row(order: int, entry: dict[str, Any], products: dict[str, str], documents: dict[str, str]) -> Row:
+    row_id = str(entry.get("id", f"row {order}"))
+    unknown = set(entry) - _ROW_KEYS
+    if unknown:
+        raise ValueError(f"paths.yaml: {row_id}: unknown {sorted(unknown)}")
+    for code in entry["documents"]:
+        if code not in documents:
+            raise ValueError(f"paths.yaml: {row_id}: document {code} is not resolved")
+    common = {
+        key: entry[key]
+        for key in ("source", "destination", "transport", "source_ports", "ports", "service")
+        if key in entry
+    }
+    legs = tuple(_leg(row_id, common | leg) for leg in entry.get("legs", ({},)))
+    return Row(
+        id=row_id,
+        order=order,
+        position=str(entry["position"]),
+        initiator=str(entry["initiator"]),
+        legs=legs,
+        products=tuple(products[code] for code in entry["products"]) if "products" in entry else names.PRODUCTS,
+        needs=tuple(entry.get("needs", ())),
+        optional=bool(entry.get("optional", False)),
+        alone=bool(entry.get("alone", True)),
+        plan=entry.get("plan"),
+        replaces=tuple(entry.get("replaces", ())),
+        documents=tuple(entry["documents"]),
+        purpose=str(entry.get("purpose", "")),
+    )
+
+
+def _leg(row_id: str, entry: dict[str, Any]) -> LegSpec:
+    if entry["service"] not in SERVICE_KINDS:
+        raise ValueError(f"paths.yaml: {row_id}: unknown service {entry['service']}")
+    return LegSpec(
+        source=str(entry["source"]),
+        destination=str(entry["destination"]),
+        transport=str(entry["transport"]),
+        source_ports=tuple(entry.get("source_ports", ())),
+        ports=tuple(entry["ports"]),
+        service=str(entry["service"]),
+    )

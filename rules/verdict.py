@@ -1,0 +1,80 @@
+"""What a judgement says: one verdict of five, the path, the rules that hold, and why.
+
+Strategy: frozen values without behaviour, so that a verdict can be kept per observation and shared by all its flows.
+`finding_id` states what makes two violating flows the same finding. Example: ten thousand connections of edge01 to
+fe01:5061 from ten thousand source ports are one finding; the same at another sensor position is another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+ALLOWED: Final = "allowed"
+VIOLATION: Final = "violation"
+ATTEMPT: Final = "attempt"
+UNDECIDED: Final = "undecided"
+OUT_OF_SCOPE: Final = "out-of-scope"
+VERDICTS: Final = (ALLOWED, VIOLATION, ATTEMPT, UNDECIDED, OUT_OF_SCOPE)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a flow as the topology names it."""
+
+    zone: str
+    role: str | None
+    component: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One rule that holds on the flow and is not silenced."""
+
+    rule: str
+    severity: str  # as it counts here: the site's own where it set one
+    reason: str  # one sentence that names the components
+    nearest_path: str | None  # id of the applying row that came nearest, the fitting one where one fits
+    subject_column: str | None  # flow column that tells findings of this rule apart; None: no subject
+    port_or_class: str  # a listener's port, else its class; "" where the protocol has no ports
+    service: str  # name of the recognised service, "" without payload
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    verdict: str  # one of VERDICTS
+    path: str | None
+    rules: tuple[str, ...]  # by severity, then document order
+    rules_silenced: tuple[str, ...]
+    unproved: tuple[str, ...]  # ("mutual",): the row asks for client certificates that could not be seen
+    reason: str
+    source: End  # of the flow's source as the core reports it
+    destination: End
+    hits: tuple[Hit, ...] = ()  # one for each of `rules`
+    trace: tuple[str, ...] = ()  # how the verdict came about, step by step
+
+
+def finding_id(
+    rule: str,
+    position: str,
+    source: End,
+    destination: End,
+    transport: str,
+    port_or_class: str,
+    service: str,
+    subject: str = "",
+) -> str:
+    """16 hex digits: SHA-256 over rule, position, both components (zones where there is none), transport, port or its
+    class, service and subject, joined by the unit separator U+001F."""
+    parts = (
+        rule,
+        position,
+        source.component or source.zone,
+        destination.component or destination.zone,
+        transport,
+        port_or_class,
+        service,
+        subject,
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
