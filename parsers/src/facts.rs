@@ -158,6 +158,8 @@ pub struct StunFacts {
     pub answered: bool,
     /// Something other than Binding requests was seen.
     pub beyond_binding: bool,
+    /// Last requests that wait for an answer: the sender and all 16 octets. Bounded; empty once one was answered.
+    pub outstanding: Vec<(Side, [u8; 16])>,
 }
 
 #[derive(Debug, Default)]
@@ -193,6 +195,8 @@ pub struct HttpFacts {
     pub domain: Option<Text>,
     pub path: Option<Text>,
     pub status: Option<u16>,
+    /// 101 with `Upgrade: websocket`: frames follow (RFC 6455).
+    pub upgraded_websocket: bool,
 }
 
 #[derive(Debug, Default)]

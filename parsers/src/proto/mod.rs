@@ -5,8 +5,19 @@
 //! right, `More` only while they still can. A reader is fed each direction's bytes in order; it never waits: it says how
 //! much it consumed and is called again with the rest and what came after it.
 
+pub mod dns;
+pub mod header;
+pub mod http;
 pub mod pseudo_tls;
+pub mod rtp;
+pub mod sip;
+#[cfg(test)]
+pub mod splits;
+pub mod ssh;
+pub mod stun;
 pub mod tls;
+pub mod websocket;
+pub mod xmpp;
 
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Side};

@@ -1,0 +1,423 @@
+//! HTTP/1.x in clear over TCP (RFC 9112), the HTTP/2 preface (RFC 9113 3.4) and the bare request of HTTP/0.9.
+//!
+//! Strategy: the evidence is the version at the end of the request line or the start of the status line, so any method
+//! will do. Facts are those of the first request and the first final answer; then nothing more is to be learnt, except
+//! that a CONNECT or an upgrade that was accepted hands the connection to another protocol.
+
+use super::header::{self, Line};
+use super::{Context, Probe, Step, StreamReader};
+use crate::facts::{HttpFacts, Service, Side};
+use crate::text::Text;
+
+/// RFC 9110 9.1 registers methods of up to 17 letters (UPDATEREDIRECTREF); Outlook Anywhere sends RPC_OUT_DATA.
+const METHOD_LIMIT: usize = 24;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const VERSION: &[u8] = b"HTTP/1.";
+/// Times a proxy may refuse one connection's CONNECT before we stop following: NTLM needs two.
+const CONNECT_LIMIT: u8 = 8;
+/// Fields of one message that are looked at; nginx, Apache and IIS refuse above 100 or 16 KiB in all.
+const FIELD_LIMIT: u16 = 512;
+
+/// Whether these are the first bytes of a request or a response.
+pub fn probe(bytes: &[u8]) -> Probe {
+    if bytes.starts_with(PREFACE) {
+        return Probe::Yes;
+    }
+    if PREFACE.starts_with(bytes) {
+        return Probe::More;
+    }
+    match status_line(bytes) {
+        Probe::No => probe_request(bytes),
+        known => known,
+    }
+}
+
+/// `HTTP/1.x ddd`.
+fn status_line(bytes: &[u8]) -> Probe {
+    if VERSION.starts_with(bytes) {
+        return Probe::More;
+    }
+    match bytes.strip_prefix(VERSION) {
+        Some([b'0' | b'1', b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ' | b'\r' | b'\n', ..]) => Probe::Yes,
+        Some([b'0' | b'1', b' ', digits @ ..]) if digits.len() <= 3 && digits.iter().all(u8::is_ascii_digit) => {
+            Probe::More
+        }
+        Some([b'0' | b'1'] | []) => Probe::More,
+        _ => Probe::No,
+    }
+}
+
+/// The number in a whole status line.
+fn status(line: &[u8]) -> Option<u16> {
+    match line.strip_prefix(VERSION)? {
+        [b'0' | b'1', b' ', rest @ ..] => {
+            let digits = rest
+                .split(|&byte| byte == b' ')
+                .next()
+                .filter(|digits| digits.len() == 3)?;
+            header::number(digits)
+                .and_then(|code| u16::try_from(code).ok())
+                .filter(|code| *code >= 100)
+        }
+        _ => None,
+    }
+}
+
+fn probe_request(bytes: &[u8]) -> Probe {
+    let Some(space) = bytes.iter().position(|&byte| byte == b' ') else {
+        return if bytes.len() <= METHOD_LIMIT && bytes.iter().all(in_method) {
+            Probe::More
+        } else {
+            Probe::No
+        };
+    };
+    let method = bytes.get(..space).unwrap_or_default();
+    if !(1..=METHOD_LIMIT).contains(&method.len()) || !method.iter().all(in_method) {
+        return Probe::No;
+    }
+    match header::start_line(bytes) {
+        Line::Whole(line, _) if request(line).is_some() => Probe::Yes,
+        Line::More if bytes.iter().all(|&byte| byte >= b' ' && byte != 0x7f || byte == b'\r') => Probe::More,
+        _ => Probe::No,
+    }
+}
+
+/// RFC 9110 5.6.2 allows more in a token; methods in use have letters, `_` and `-`.
+fn in_method(byte: &u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'_' | b'-')
+}
+
+struct Request<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    /// HTTP/0.9: no version, no headers.
+    bare: bool,
+}
+
+/// Takes a request line apart. The target may hold blanks, which clients should not but do send.
+fn request(line: &[u8]) -> Option<Request<'_>> {
+    let space = line.iter().position(|&byte| byte == b' ')?;
+    let method = line.get(..space)?;
+    let rest = line.get(space.checked_add(1)?..)?;
+    if let [target @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0' | b'1'] = rest {
+        return (!target.is_empty()).then_some(Request {
+            method,
+            target,
+            bare: false,
+        });
+    }
+    // HTTP/0.9 has GET alone and a path without blanks; anything looser would be any text.
+    let path = rest.starts_with(b"/") && rest.iter().all(u8::is_ascii_graphic);
+    (method == b"GET" && path).then_some(Request {
+        method,
+        target: rest,
+        bare: true,
+    })
+}
+
+/// Authority and path of a request target (RFC 9112 3.2), query and fragment left out.
+fn target_parts<'a>(method: &[u8], target: &'a [u8]) -> (Option<&'a [u8]>, Option<&'a [u8]>) {
+    if method == b"CONNECT" {
+        return (target.split(|&byte| byte == b' ').next(), None);
+    }
+    let after_scheme = target
+        .windows(3)
+        .position(|part| part == b"://")
+        .filter(|_| !target.starts_with(b"/"));
+    let (authority, path) = match after_scheme.and_then(|at| target.get(at.saturating_add(3)..)) {
+        Some(rest) => {
+            let end = rest
+                .iter()
+                .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+                .unwrap_or(rest.len());
+            (rest.get(..end), rest.get(end..).unwrap_or_default())
+        }
+        None => (None, target),
+    };
+    let path = path
+        .split(|byte| matches!(byte, b'?' | b'#'))
+        .next()
+        .filter(|path| !path.is_empty());
+    (authority, path)
+}
+
+/// Host without its port; an IPv6 literal keeps its brackets.
+fn without_port(host: &[u8]) -> &[u8] {
+    let host = host.rsplit(|&byte| byte == b'@').next().unwrap_or(host);
+    match host.iter().rposition(|&byte| byte == b':') {
+        Some(colon)
+            if host
+                .get(colon.saturating_add(1)..)
+                .is_some_and(|port| port.iter().all(u8::is_ascii_digit)) =>
+        {
+            host.get(..colon).unwrap_or(host)
+        }
+        _ => host,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Start,
+    Fields,
+    /// The rest of a field that was too long to wait for.
+    LongField,
+    /// Octets of a refused CONNECT's answer that are left.
+    Body(u64),
+    /// Nothing more is read of this side: drop what comes.
+    Ignore,
+    /// Nothing more is read of this side, but what comes may belong to the next protocol: keep it.
+    Hold,
+}
+
+/// What the fields of the message at hand said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fields {
+    seen: u16,
+    upgrade: bool,
+    websocket: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+/// HTTP over TCP, up to the first final answer.
+#[derive(Debug)]
+pub struct Reader {
+    phase: [Phase; 2],
+    fields: [Fields; 2],
+    client: Option<Side>,
+    /// The request asks for another protocol on this connection.
+    connect: bool,
+    asks_upgrade: bool,
+    /// The request's fields have ended.
+    asked: bool,
+    status: u16,
+    refused: u8,
+    /// Of the target, for a request without Host.
+    authority: Option<Text>,
+}
+
+impl Reader {
+    pub fn new() -> Self {
+        Reader {
+            phase: [Phase::Start; 2],
+            fields: [Fields::default(); 2],
+            client: None,
+            connect: false,
+            asks_upgrade: false,
+            asked: false,
+            status: 0,
+            refused: 0,
+            authority: None,
+        }
+    }
+
+    /// Start line of either kind; None = it is neither.
+    fn begin(&mut self, side: Side, line: &[u8], context: &mut Context<'_>) -> Option<Phase> {
+        if let Some(status) = status(line) {
+            if self.client == Some(side) {
+                return None;
+            }
+            self.client = Some(side.other());
+            context.facts.recognise(Service::Http);
+            context.facts.opened_by(side.other());
+            self.status = status;
+            let interim = (100..200).contains(&self.status) && self.status != 101;
+            if !interim {
+                http(context).status.get_or_insert(self.status);
+            }
+            return Some(Phase::Fields);
+        }
+        let request = request(line)?;
+        if self.client == Some(side.other()) {
+            return None;
+        }
+        self.client = Some(side);
+        context.facts.recognise(Service::Http);
+        context.facts.opened_by(side);
+        let facts = http(context);
+        let first = facts.method.is_none();
+        if first {
+            let (authority, path) = target_parts(request.method, request.target);
+            facts.method = Some(Text::from_wire(request.method));
+            facts.path = path.map(Text::from_wire);
+            self.authority = authority.map(|host| Text::from_wire(without_port(host)));
+        }
+        self.connect = request.method == b"CONNECT";
+        match request.bare {
+            true => Some(self.end_request(context)),
+            false => Some(Phase::Fields),
+        }
+    }
+
+    fn end_request(&mut self, context: &mut Context<'_>) -> Phase {
+        self.asked = true;
+        let facts = http(context);
+        if facts.domain.is_none() {
+            facts.domain = self.authority.take();
+        }
+        match self.connect || self.asks_upgrade {
+            true => Phase::Hold,
+            false => Phase::Ignore,
+        }
+    }
+
+    fn field(&mut self, side: Side, text: &[u8], context: &mut Context<'_>) {
+        let Some((name, value)) = header::split(text) else {
+            return;
+        };
+        let client = self.client == Some(side);
+        let Some(fields) = self.fields.get_mut(side.index()) else {
+            return;
+        };
+        if name.eq_ignore_ascii_case(b"Host") && client {
+            let host = without_port(value);
+            let facts = http(context);
+            if facts.domain.is_none() && !host.is_empty() {
+                facts.domain = Some(Text::from_wire(host));
+            }
+        } else if name.eq_ignore_ascii_case(b"Upgrade") {
+            fields.upgrade = true;
+            fields.websocket |= value
+                .split(|&byte| byte == b',')
+                .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+            fields.length = header::number(value);
+        } else if name.eq_ignore_ascii_case(b"Transfer-Encoding") {
+            fields.chunked = true;
+        }
+    }
+
+    /// The fields of an answer have ended: what follows it?
+    fn end_response(&mut self, side: Side, context: &mut Context<'_>) -> Result<Phase, End> {
+        let fields = self.fields.get(side.index()).copied().unwrap_or_default();
+        match self.status {
+            101 if fields.websocket => {
+                http(context).upgraded_websocket = true;
+                Err(End::Switch)
+            }
+            101 if fields.upgrade => Err(End::Switch),
+            100 | 102..=199 => Ok(Phase::Start),
+            200..=299 if self.connect => Err(End::Switch),
+            // RFC 9110 11.7.1: the client may try again with credentials on the same connection.
+            407 if self.connect && !fields.chunked && self.refused < CONNECT_LIMIT => {
+                self.refused = self.refused.saturating_add(1);
+                self.asked = false;
+                self.connect = false;
+                self.phase = [Phase::Start; 2];
+                Ok(Phase::Body(fields.length.unwrap_or(0)))
+            }
+            _ => Err(End::Done),
+        }
+    }
+}
+
+enum End {
+    Switch,
+    Done,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader::new()
+    }
+}
+
+fn http<'a>(context: &'a mut Context<'_>) -> &'a mut HttpFacts {
+    context.facts.http.get_or_insert_with(Box::default)
+}
+
+impl StreamReader for Reader {
+    fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        let own = side.index();
+        if self.client.is_none() && bytes.starts_with(PREFACE) {
+            context.facts.recognise(Service::Http);
+            context.facts.opened_by(side);
+            http(context);
+            return Step::Done;
+        }
+        let mut rest = bytes;
+        loop {
+            let phase = self.phase.get(own).copied().unwrap_or(Phase::Ignore);
+            let before = rest.len();
+            let consumed = bytes.len().saturating_sub(before);
+            let (next, taken) = match phase {
+                Phase::Hold => return Step::More(consumed),
+                _ if rest.is_empty() => return Step::More(consumed),
+                Phase::Ignore => return Step::More(bytes.len()),
+                Phase::Body(0) => (Phase::Start, 0),
+                Phase::Body(left) => {
+                    let taken = usize::try_from(left).unwrap_or(usize::MAX).min(before);
+                    (Phase::Body(left.saturating_sub(taken as u64)), taken)
+                }
+                Phase::Start => match header::start_line(rest) {
+                    // A server may speak before its request line has come whole, or say something else entirely.
+                    Line::More if probe(rest) == Probe::No => return Step::Broken,
+                    Line::More => return Step::More(consumed),
+                    Line::Whole(line, taken) => {
+                        if let Some(fields) = self.fields.get_mut(own) {
+                            *fields = Fields::default();
+                        }
+                        match self.begin(side, line, context) {
+                            Some(next) => (next, taken),
+                            None => return Step::Broken,
+                        }
+                    }
+                    _ => return Step::Broken,
+                },
+                Phase::Fields => match header::field(rest, false) {
+                    Line::More => return Step::More(consumed),
+                    Line::Long(text) => {
+                        self.field(side, text, context);
+                        (Phase::LongField, 0)
+                    }
+                    Line::Whole(text, taken) => {
+                        let seen = self.fields.get_mut(own).map_or(FIELD_LIMIT, |fields| {
+                            fields.seen = fields.seen.saturating_add(1);
+                            fields.seen
+                        });
+                        if seen >= FIELD_LIMIT {
+                            return Step::Done;
+                        }
+                        self.field(side, text, context);
+                        (Phase::Fields, taken)
+                    }
+                    Line::End(taken) if self.client == Some(side) => {
+                        self.asks_upgrade = self.fields.get(own).is_some_and(|fields| fields.upgrade);
+                        (self.end_request(context), taken)
+                    }
+                    Line::End(taken) => match self.end_response(side, context) {
+                        Ok(next) => (next, taken),
+                        Err(End::Switch) => return Step::Switch(consumed.saturating_add(taken)),
+                        // The request may still be on its way in this capture; wait for what it says.
+                        Err(End::Done) if self.asked || self.request_unseen() => return Step::Done,
+                        Err(End::Done) => (Phase::Ignore, taken),
+                    },
+                },
+                Phase::LongField => match header::through_line_feed(rest) {
+                    Some(taken) => (Phase::Fields, taken),
+                    None => (Phase::LongField, before),
+                },
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+            if let Some(phase) = self.phase.get_mut(own) {
+                *phase = next;
+            }
+            if next == Phase::Ignore && self.answered(side) {
+                return Step::Done;
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// The client's side has brought nothing so far: a capture of one direction.
+    fn request_unseen(&self) -> bool {
+        self.client.and_then(|client| self.phase.get(client.index())) == Some(&Phase::Start)
+    }
+
+    /// The request has just ended and its final answer was there before.
+    fn answered(&self, side: Side) -> bool {
+        self.client == Some(side) && self.phase.get(side.other().index()) == Some(&Phase::Ignore)
+    }
+}

@@ -1,0 +1,188 @@
+//! RTP and RTCP, plain or secured, by their headers alone (RFC 3550, RFC 5761; SRTP leaves them in clear, RFC 3711).
+//!
+//! Strategy: an RTP header has too little to be told from random bytes, so a flow is RTP once three packets of one
+//! source follow each other, as RFC 3550 A.1 asks of a new source. RTCP has lengths that add up (A.2) and is believed
+//! at once; where they cannot (SRTCP encrypts all but the first header) the flow must be media already.
+
+use super::Context;
+use crate::cursor::Cursor;
+use crate::facts::{Service, Side};
+
+/// Packets in order that make a source, the first included.
+const IN_ORDER: u8 = 3;
+/// Sources followed on one side: audio, video, its retransmission and one more.
+const SOURCES: usize = 4;
+/// Sequence numbers that may be missing between two packets in order (A.1 allows 3,000 once a source is known).
+const MAX_DROPOUT: u16 = 5;
+/// Furthest a timestamp may go between two packets: 60 s at 90 kHz, either way (video is sent out of order).
+const MAX_TIMESTAMP_STEP: u32 = 60 * 90_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    in_order: u8,
+}
+
+/// What is remembered of a flow's sources; two small arrays and no heap.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct State {
+    sources: [[Option<Source>; SOURCES]; 2],
+    /// Where the next unknown source goes.
+    next: [u8; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    sequence: u16,
+    timestamp: u32,
+    ssrc: u32,
+}
+
+/// Whether the datagram may be RTP or is consistent RTCP; no answer on its own, see `read_datagram`.
+pub fn probe_datagram(payload: &[u8]) -> bool {
+    header(payload).is_some() || is_compound(payload)
+}
+
+/// Follows the sources of the flow; true = the datagram is RTP or RTCP of what was recognised, now or before.
+pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mut Context<'_>) -> bool {
+    // RFC 5761 4: RTCP's types leave no payload type of RTP in this range.
+    if matches!(payload, [first, 192..=223, ..] if first & 0xc0 == 0x80) {
+        let facts = &mut *context.facts;
+        let media = [Service::Rtp, Service::Rtcp, Service::Stun, Service::Turn, Service::Dtls];
+        let known = media.into_iter().any(|service| facts.has(service));
+        let rtcp = is_compound(payload) || known && is_secured(payload);
+        if rtcp {
+            facts.recognise(Service::Rtcp);
+        }
+        return rtcp;
+    }
+    let Some(header) = header(payload) else { return false };
+    let (Some(sources), Some(next)) = (state.sources.get_mut(side.index()), state.next.get_mut(side.index())) else {
+        return false;
+    };
+    let count = context.facts.rtp_packets.get_mut(side.index());
+    match sources.iter_mut().flatten().find(|source| source.ssrc == header.ssrc) {
+        Some(source) => {
+            let known = source.in_order >= IN_ORDER;
+            source.follow(header);
+            if source.in_order < IN_ORDER {
+                return false;
+            }
+            // Those that led here count too, now that it is known what they were.
+            let packets = if known { 1 } else { IN_ORDER };
+            if let Some(count) = count {
+                *count = count.saturating_add(packets);
+            }
+            context.facts.recognise(Service::Rtp);
+            true
+        }
+        None => {
+            let Header {
+                sequence,
+                timestamp,
+                ssrc,
+            } = header;
+            if let Some(place) = sources.get_mut(usize::from(*next) % SOURCES) {
+                *place = Some(Source {
+                    ssrc,
+                    sequence,
+                    timestamp,
+                    in_order: 1,
+                });
+            }
+            *next = next.wrapping_add(1);
+            false
+        }
+    }
+}
+
+impl Source {
+    fn follow(&mut self, header: Header) {
+        if self.in_order >= IN_ORDER {
+            return;
+        }
+        let ahead = header.sequence.wrapping_sub(self.sequence);
+        let later = header.timestamp.wrapping_sub(self.timestamp);
+        let near = later.min(later.wrapping_neg()) <= MAX_TIMESTAMP_STEP;
+        if ahead == 0 || ahead > u16::MAX - MAX_DROPOUT {
+            // A copy or one that was overtaken: no evidence, none against.
+            return;
+        }
+        self.in_order = if ahead <= MAX_DROPOUT && near {
+            self.in_order.saturating_add(1)
+        } else {
+            1
+        };
+        self.sequence = header.sequence;
+        self.timestamp = header.timestamp;
+    }
+}
+
+/// RFC 3550 5.1: version 2, and room for what the header says is there.
+fn header(payload: &[u8]) -> Option<Header> {
+    let mut cursor = Cursor::new(payload);
+    let first = cursor.u8().ok()?;
+    let payload_type = cursor.u8().ok()? & 0x7f;
+    let sequence = cursor.u16().ok()?;
+    let timestamp = cursor.u32().ok()?;
+    let ssrc = cursor.u32().ok()?;
+    // 64 to 95 would be RTCP with the marker bit cut off (RFC 5761 4).
+    if first & 0xc0 != 0x80 || (64..=95).contains(&payload_type) {
+        return None;
+    }
+    cursor.skip(usize::from(first & 0x0f).checked_mul(4)?).ok()?;
+    if first & 0x10 != 0 {
+        cursor.skip(2).ok()?;
+        let words = cursor.u16().ok()?;
+        cursor.skip(usize::from(words).checked_mul(4)?).ok()?;
+    }
+    Some(Header {
+        sequence,
+        timestamp,
+        ssrc,
+    })
+}
+
+/// RFC 3550 A.2: begins with a report, unpadded, and the lengths of all packets add up to the datagram. Each length must
+/// hold the blocks that its packet announces.
+fn is_compound(payload: &[u8]) -> bool {
+    let mut cursor = Cursor::new(payload);
+    let mut first = true;
+    while !cursor.is_empty() {
+        let Some((kind, blocks, padded, words)) = packet(&mut cursor) else {
+            return false;
+        };
+        let needed: usize = match kind {
+            200 => blocks.saturating_mul(6).saturating_add(6),
+            201 => blocks.saturating_mul(6).saturating_add(1),
+            _ if first => return false,
+            _ => 0,
+        };
+        if words < needed || first && padded || cursor.skip(words.saturating_mul(4)).is_err() {
+            return false;
+        }
+        first = false;
+    }
+    !first
+}
+
+/// SRTCP (RFC 3711 3.4) or feedback of reduced size (RFC 5506): the first packet's length is in clear, what follows may
+/// not be.
+fn is_secured(payload: &[u8]) -> bool {
+    let mut cursor = Cursor::new(payload);
+    match packet(&mut cursor) {
+        Some((200..=207, _, _, words)) => words >= 1 && cursor.skip(words.saturating_mul(4)).is_ok(),
+        _ => false,
+    }
+}
+
+/// Type, count, padding bit and length in words of the packet's rest.
+fn packet(cursor: &mut Cursor<'_>) -> Option<(u8, usize, bool, usize)> {
+    let first = cursor.u8().ok()?;
+    let kind = cursor.u8().ok()?;
+    let words = cursor.u16().ok()?;
+    let known = first & 0xc0 == 0x80 && (192..=223).contains(&kind);
+    known.then_some((kind, usize::from(first & 0x1f), first & 0x20 != 0, usize::from(words)))
+}

@@ -1,0 +1,93 @@
+//! STUN and TURN in all the forms an edge meets: RFC 5389/8489 and RFC 5766/8656, RFC 3489 without the cookie, MS-TURN and
+//! its multiplexed form; over UDP (`message` alone) and over TCP in three framings (`stream`).
+//!
+//! Strategy: a message is recognised by what only it has (a cookie in its place, or, for RFC 3489, a whole fit) and
+//! noted here in one place, whatever carried it. A Binding tells nothing about who opened the flow, since ICE checks run
+//! both ways; whatever belongs to a relay does.
+
+mod message;
+mod stream;
+
+pub use stream::{probe, probe_after_pseudo_tls, Reader};
+
+use self::message::{Class, Dialect, Message};
+use super::Context;
+use crate::facts::{Service, Side, StunFacts};
+
+/// Requests that may wait for an answer: an ICE agent has a few checks in flight, each with its own transaction.
+const OUTSTANDING: usize = 8;
+
+/// Strict: a message, or a multiplexed one (MS-TURN 2.2.3). Channel data has too little to go by, see
+/// `probe_channel_data`.
+pub fn probe_datagram(payload: &[u8]) -> bool {
+    message::read_datagram(payload).is_some() || message::multiplexed(payload).is_some()
+}
+
+/// A channel's data (RFC 8656 12.4): only to be asked on a flow on which TURN was seen.
+pub fn probe_channel_data(payload: &[u8]) -> bool {
+    message::channel_data(payload).is_some()
+}
+
+/// Notes the message in a datagram; anything else changes nothing.
+pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) {
+    if let Some(message) = message::read_datagram(payload) {
+        note(side, &message, "udp", context);
+    } else if let Some(inner) = message::multiplexed(payload) {
+        context.facts.recognise(Service::Turn);
+        let facts = stun(context);
+        facts.ms_turn = true;
+        facts.beyond_binding = true;
+        facts.framing.get_or_insert("udp");
+        if let Some(message) = message::read_datagram(inner) {
+            note(side, &message, "udp", context);
+        }
+    }
+}
+
+fn stun<'a>(context: &'a mut Context<'_>) -> &'a mut StunFacts {
+    context.facts.stun.get_or_insert_with(Box::default)
+}
+
+/// Writes one message into the facts.
+fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut Context<'_>) {
+    let turn = message.dialect == Dialect::Microsoft || message.is_relay();
+    context
+        .facts
+        .recognise(if turn { Service::Turn } else { Service::Stun });
+    if turn {
+        context
+            .facts
+            .opened_by(if message.is_of_client() { side } else { side.other() });
+    }
+    let facts = stun(context);
+    if facts.framing.is_none() {
+        facts.framing = Some(framing);
+    }
+    if facts.transaction_id.is_empty() {
+        facts.transaction_id = message.transaction_id().to_vec();
+        facts.method = message.method();
+    }
+    facts.ms_turn |= message.dialect == Dialect::Microsoft;
+    facts.ms_version = facts.ms_version.or_else(|| message.ms_version());
+    facts.beyond_binding |= !message.is_binding_request();
+    match message.class {
+        Class::Request => {
+            facts.requests = true;
+            let asked = (side, message.id);
+            // A request that is sent again is the same transaction.
+            if !facts.answered && !facts.outstanding.contains(&asked) {
+                if facts.outstanding.len() >= OUTSTANDING {
+                    facts.outstanding.remove(0);
+                }
+                facts.outstanding.push(asked);
+            }
+        }
+        Class::Success | Class::Error => {
+            if facts.outstanding.contains(&(side.other(), message.id)) {
+                facts.answered = true;
+                facts.outstanding = Vec::new();
+            }
+        }
+        Class::Indication => {}
+    }
+}
