@@ -20,9 +20,8 @@ def main() -> int:
     parser.add_argument("--violations", action="store_true")
     chosen = parser.parse_args()
     logging.getLogger("scapy.runtime").setLevel(logging.ERROR)  # else a host without routes is told so on stderr
-    from rules.load import TopologyFaults, TopologyUnreadable, load
-
     from monitor.simulate.captures import VariantNotSimulated, simulate
+    from rules.load import TopologyFaults, TopologyUnreadable, load
 
     try:
         result = simulate(load(chosen.topology), chosen.out, chosen.violations)

@@ -157,8 +157,8 @@ class Cast:
             "xmpp partner": lambda n: _first("XMPP partner", self.topology.federation.xmpp_partners),
             "push service": lambda n: self._provider("push", topology.federation.push.addresses),
             "public im provider": lambda n: self._provider("public IM", topology.federation.public_im.addresses),
-            "office 365 sip": lambda n: self._provider("Office 365", topology.federation.office365.sip),
-            "office 365 media": lambda n: self._provider("Office 365", topology.federation.office365.media),
+            "office365 sip": lambda n: self._provider("Office 365", topology.federation.office365.sip),
+            "office365 media": lambda n: self._provider("Office 365", topology.federation.office365.media),
         }
 
     def _proxy(self, *, outside: bool) -> Part:
