@@ -49,7 +49,7 @@ class Translated:
         for version in (4, 6):
             outside = [a for a in self.public if a.version == version]
             inside = [a for a in self.private if a.version == version] or outside
-            result.extend(zip(outside, inside, strict=True))
+            result.extend(zip(outside, inside, strict=bool(outside)))
         return tuple(result)
 
     @property

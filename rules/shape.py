@@ -451,7 +451,7 @@ def unique(node: Mapping, seen: dict[str, Mark], faults: Faults) -> list[tuple[S
     for name, value in node.entries:
         if name.text in seen:
             faults.add(
-                name.mark, f"duplicate key {show(name.text)}", f"once; it also stands in line {seen[name.text].line}"
+                name.mark, f"duplicate key {show(name.text)}", f"once; it already stands in line {seen[name.text].line}"
             )
         else:
             seen[name.text] = name.mark
