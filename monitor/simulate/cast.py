@@ -208,11 +208,12 @@ class Cast:
             raise NotCast(f"{what} is not declared")
         found: dict[int, Address] = {}
         for network in networks:
-            if network.version not in found:
-                size = network.num_addresses
-                found[network.version] = next(
-                    (a for a in _walk(network, offset if size > offset + 1 else 0) if a not in self._used), network[0]
-                )
+            start = offset if network.num_addresses > offset + 1 else 0
+            free = next((a for a in _walk(network, start) if a not in self._used), None)
+            if free is not None:
+                found.setdefault(network.version, free)
+        if not found:
+            raise NotCast(f"{what} has no address left")
         return _plain(found.values())
 
     def _stranger(self, words: str) -> Part:
@@ -305,13 +306,13 @@ class Cast:
             "second edge": len(self.edge_pool.members) > 1,
             "federation": federation.enabled and self.edge_pool.federation,
             "discovery": federation.discovery,
-            "xmpp": self.edge_pool.xmpp.enabled and topology.product in (names.LYNC_2013, names.SFB_2015),
+            "xmpp": self.edge_pool.xmpp.enabled and self.edge_pool.product in (names.LYNC_2013, names.SFB_2015),
             "xmpp partner addresses": any(p.addresses for p in federation.xmpp_partners),
             "push": federation.push.enabled and topology.product != names.SFB_SE,
             "public im": federation.public_im.enabled,
             "office 365": federation.office365.enabled,
             "mobility": topology.mobility,
-            "centralized logging": at_least(topology.product, names.LYNC_2013),
+            "lync-2013 or later": at_least(topology.product, names.LYNC_2013),
             "before sfb-2015": not at_least(topology.product, names.SFB_2015),
             "sfb-2015 or later": at_least(topology.product, names.SFB_2015),
             "strict director": topology.policy.director_bypass == "strict",

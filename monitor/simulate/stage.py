@@ -19,7 +19,7 @@ from scapy.layers.l2 import Ether
 from monitor.simulate import wire
 from monitor.simulate.cast import Cast, NotCast
 from monitor.simulate.credentials import Vault
-from monitor.simulate.exchange import Speaker, Turn
+from monitor.simulate.exchange import Speaker
 from monitor.simulate.naming import Naming
 from monitor.simulate.table import Scenario, Sheet
 from monitor.simulate.talks import Script, Stage, script
@@ -143,6 +143,3 @@ def _translate(frame: wire.Frame, before: tuple[Address, Address], after: tuple[
         if packet.haslayer(layer):
             del packet[layer].chksum
     return wire.Frame(frame.time + TRANSLATION_TAKES, bytes(packet))
-
-
-__all__ = ["ANSWERED", "Ends", "Performance", "Turn", "perform"]

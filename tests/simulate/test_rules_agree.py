@@ -1,0 +1,127 @@
+"""The tables and the rules agree: each scenario's facts, as the core would report them, judged.
+
+This stands between the tables and a whole audit: it needs no capture and says at once whether a verdict or a table
+changed. What the core must report of a conversation is written here from the meaning of the observation's fields.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.simulate.table import Scenario, sheets
+from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls
+from tests.policy.flows import (
+    CHECK,
+    HELLOS,
+    PSEUDO_TLS,
+    RTP,
+    SILENT,
+    TLS_RECORDS,
+    TURN,
+    Bench,
+    contoso,
+    spoken,
+    unknown,
+    xmpp,
+)
+
+SCENARIOS = {each.id: (sheet.sensor, each) for sheet in sheets() for each in sheet.scenarios}
+EXPECTED = json.loads((Path(__file__).parents[2] / "pcaps" / "expected.json").read_text())
+FLOWS = [flow for capture in EXPECTED["captures"].values() for flow in capture["flows"]]
+DOMAINS = {"ours": "contoso.com", "partner": "woodgrove.example", "evil.example": "evil.example"}
+ALERT_ONLY = Payload.SOURCE | Payload.DESTINATION | Payload.BOTH_DIRECTIONS_SEEN
+TOLD_BY_BYTES = ("ms-turn", "sip", "dns", "echo")  # who opened is told by the messages themselves
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(contoso())
+
+
+def tls_facts(talk: dict[str, Any]) -> dict[str, Any]:
+    client, version = talk.get("client"), str(talk.get("version", "1.2"))
+    if talk.get("resumed"):
+        bits = Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED | Tls.RESUMED
+        return spoken("tls", tls=bits, tls_version=0x0303, mutual=Mutual.UNKNOWN)
+    if version == "1.3":
+        return spoken("tls", tls=HELLOS, tls_version=0x0304, mutual=Mutual.UNKNOWN)
+    if talk.get("asks") == "required" and not client:
+        bits = Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.SERVER_CERTIFICATE | Tls.SERVER_BROKE_OFF
+        return spoken("tls", tls=bits, tls_version=0x0303, mutual=Mutual.NO)
+    return spoken("tls", tls=HELLOS, tls_version=0x0303, mutual=Mutual.YES if client else Mutual.NO)
+
+
+def pseudo_tls_facts(talk: dict[str, Any]) -> dict[str, Any]:
+    match talk.get("then", "turn"):
+        case "nothing":
+            return spoken("pseudo-tls", stun=Stun.PSEUDO_HELLO | Stun.PSEUDO_REPLY)
+        case "alert":
+            return spoken("pseudo-tls", stun=Stun.PSEUDO_HELLO, payload=ALERT_ONLY)
+        case _:
+            return dict(PSEUDO_TLS)
+
+
+def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
+    talk = dict(scenario.talk)
+    match talk["kind"]:
+        case "tls":
+            wire = TLS_RECORDS if scenario.joined_late else tls_facts(talk)
+            if scenario.one_way:
+                wire = {**wire, "tls": Tls.CLIENT_HELLO, "payload": Payload.SOURCE | Payload.DESTINATION}
+        case "pseudo-tls":
+            wire = pseudo_tls_facts(talk)
+        case "ms-turn":
+            wire = TURN
+        case "ice":
+            answered = talk.get("answered", True)
+            wire = spoken("stun", stun=Stun.REQUEST | Stun.ANSWERED | Stun.CHECK_ONLY) if answered else CHECK
+        case "rtp":
+            wire = RTP
+        case "xmpp":
+            wire = xmpp(*(names.get(DOMAINS[talk[end]], 1) for end in ("opener", "answerer")))
+        case "octets" | "dice":
+            wire = unknown()
+        case "silence":
+            wire = SILENT
+        case "echo":
+            wire = {**SILENT, "icmp_type": 8}
+        case kind:
+            wire = spoken(kind)
+            if talk.get("answer") == "alert":
+                wire["payload"] = ALERT_ONLY
+    if scenario.answer != "yes":
+        answered = Answered.NO if scenario.answer == "none" else Answered.REFUSED
+        wire = {**wire, "answered": answered, "payload": 0 if talk["kind"] == "silence" else Payload.SOURCE}
+    return dict(wire)
+
+
+def opener(scenario: Scenario) -> Initiator:
+    if scenario.joined_late:
+        return Initiator.LISTENER
+    if scenario.transport == "tcp":
+        return Initiator.SYN
+    if scenario.talk["kind"] in TOLD_BY_BYTES:
+        return Initiator.HANDSHAKE
+    return Initiator.FIRST_SURE if scenario.answer == "none" else Initiator.FIRST
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=[f"{flow['scenario']}-{flow['destination']['ip']}" for flow in FLOWS])
+def test_judged_as_the_table_says(bench: Bench, flow: dict[str, Any]) -> None:
+    sensor, scenario = SCENARIOS[flow["scenario"]]
+    names = {name: number for name, _, number in bench.judge_of["external"].tables["names"]}
+    source, destination = (f"{end['ip']}:{end.get('port', 0)}" for end in (flow["source"], flow["destination"]))
+    verdict = bench.judge(
+        source,
+        f"{destination}/{scenario.transport}",
+        facts(scenario, names),
+        position=sensor,
+        initiator=opener(scenario),
+    )
+    said = (verdict.verdict, verdict.path, list(verdict.rules), list(verdict.rules_silenced), list(verdict.unproved))
+    assert said == tuple(flow[key] for key in ("verdict", "path", "rules", "rules_silenced", "unproved")), (
+        verdict.reason
+    )
