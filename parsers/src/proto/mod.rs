@@ -6,9 +6,11 @@
 //! much it consumed and is called again with the rest and what came after it.
 
 pub mod dns;
+pub mod dtls;
 pub mod header;
 pub mod http;
 pub mod pseudo_tls;
+pub mod quic;
 pub mod rtp;
 pub mod sip;
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //!
 //! `probe` demands a hello that agrees with itself, or, of a session joined late, two records in a row; `Reader` follows
 //! both directions until nothing can be learnt any more. The parts: `record` (framing), `assembly` (messages out of
-//! fragments), `hello` (ClientHello and ServerHello, shared with DTLS), `note` (messages to facts, shared too),
+//! fragments), `exchange` (what the messages prove), `hello` (ClientHello and ServerHello, shared with DTLS), `note` (messages to facts, shared too),
 //! `fingerprint`, `version2` (SSL 2.0), `imitation` (fixed greetings that only look like TLS).
 
 pub mod assembly;
+pub mod exchange;
 pub mod fingerprint;
 pub mod hello;
 pub mod imitation;

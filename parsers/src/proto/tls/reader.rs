@@ -2,37 +2,35 @@
 //!
 //! Each side is a half of its own: where it is in the record layer, and in the messages inside. Octets are consumed as
 //! they come, records and messages need not be whole. After a ChangeCipherSpec a side is opaque: its records are
-//! counted by type only. Nothing is concluded from octets that were not seen: a hole in a message costs its content, a
-//! hole over a record's end blinds that side, and the answers that need what was lost stay open.
+//! counted by type only. A hole inside a record costs the content of one message; a hole over a record's end blinds that
+//! side, and the answers that need what was lost stay open.
 
-use super::assembly::{Assembly, Message, DRAFT_HELLO_RETRY};
-use super::hello::{self, Carrier, ClientHello, ServerHello};
+use super::assembly::{Assembly, DRAFT_HELLO_RETRY};
+use super::exchange::Exchange;
+use super::hello::{self, Carrier, ClientHello};
 use super::{note, record, version2};
-use crate::facts::{Facts, Mutual, Service, Side, TlsFacts};
+use crate::facts::{Facts, Service, Side, TlsFacts};
 use crate::proto::{Context, Step, StreamReader};
 
 /// Records in a row that tell nothing new, after which no more is expected: the longest silence inside a handshake is
 /// 1.3 early data (16 KiB by default, a handful of records), and a one-way capture never ends a handshake.
 const SILENT_RECORDS: u32 = 64;
 
-/// Shortest record that can be a client's Finished under TLS 1.3: header, SHA-256 HMAC, content type and the shortest
-/// tag (RFC 8446 4.4.4, 5.2; CCM_8). An alert under keys is 11 to 19 octets and ends a connection instead of making one.
-const SHORTEST_FINISHED: u16 = 4 + 32 + 1 + 8;
+/// SSL 2.0: each end sends two records after its hello before it is done (key and Finished; Verify and Finished).
+const VERSION2_RECORDS: u32 = 2;
 
 #[derive(Debug, Default)]
 struct Half {
     /// A record header of this side was read.
     started: bool,
-    /// Began with a hello, and nothing has been lost since.
-    from_hello: bool,
     /// Where records begin is not known any more.
     blind: bool,
-    /// Content type of the record in progress, and octets of it still to come.
+    /// Content type and length of the record in progress, and octets of it still to come.
     content: u8,
+    length: u16,
     left: usize,
-    /// First octet of an alert: its level.
-    alert_level: Option<u8>,
-    alert_length: u16,
+    /// First octet of an alert was read.
+    alert_level: bool,
     assembly: Assembly,
     /// A ClientHello that will never be whole, as far as it came.
     cut_hello: Option<Vec<u8>>,
@@ -40,29 +38,15 @@ struct Half {
     opaque: bool,
     /// Octets of handshake were taken for messages.
     handshake: bool,
-    changed_cipher: bool,
-    /// A handshake or data record came after the ChangeCipherSpec.
-    finished: bool,
-    /// The Certificate message, until it is known whose it is: (any certificate in it, their numbers).
-    certificate: Option<(bool, Vec<u32>)>,
-    sent_certificate: bool,
     /// SSL 2.0: records after the hello.
     records: u32,
 }
 
 /// `StreamReader` of TLS.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reader {
     halves: [Half; 2],
-    /// A HelloRetryRequest was seen: the server's ChangeCipherSpec before its ServerHello means nothing (RFC 8446 D.4).
-    retry: bool,
-    certificate_request: bool,
-    hello_done: bool,
-    /// The client offered early data: its data records prove nothing until the server answered one.
-    early_data: bool,
-    /// TLS 1.3: server sent data after its hello; client then did; server then did again.
-    server_data: bool,
-    client_data: bool,
+    exchange: Exchange,
     version2: bool,
     silent: u32,
 }
@@ -104,8 +88,8 @@ impl StreamReader for Reader {
     }
 
     fn gap(&mut self, side: Side, lost: u64) -> bool {
+        self.exchange.lost(side);
         let half = self.half(side);
-        half.from_hello = false;
         let lost = usize::try_from(lost).unwrap_or(usize::MAX);
         let handshake = half.content == record::HANDSHAKE && !half.opaque;
         if let (true, Some((hello::CLIENT_HELLO, body))) = (handshake, half.assembly.partial()) {
@@ -126,9 +110,20 @@ impl StreamReader for Reader {
     }
 }
 
+impl Default for Reader {
+    fn default() -> Self {
+        Reader::new()
+    }
+}
+
 impl Reader {
     pub fn new() -> Self {
-        Reader::default()
+        Reader {
+            halves: Default::default(),
+            exchange: Exchange::new(Carrier::Tls),
+            version2: false,
+            silent: 0,
+        }
     }
 
     fn half(&mut self, side: Side) -> &mut Half {
@@ -136,14 +131,6 @@ impl Reader {
         match side {
             Side::A => a,
             Side::B => b,
-        }
-    }
-
-    fn peer(&self, side: Side) -> &Half {
-        let [a, b] = &self.halves;
-        match side {
-            Side::A => b,
-            Side::B => a,
         }
     }
 
@@ -169,37 +156,37 @@ impl Reader {
         half.opaque |= !half.started && header.content == record::APPLICATION_DATA;
         half.started = true;
         half.content = header.content;
+        half.length = header.length;
         half.left = usize::from(header.length);
-        half.alert_level = None;
-        half.alert_length = header.length;
-        if matches!(header.content, record::HANDSHAKE | record::APPLICATION_DATA) && half.changed_cipher {
-            half.finished = true;
-        }
+        half.alert_level = false;
         if header.content != record::ALERT {
             mark_beyond_alert(side, note::facts(context.facts));
         }
-        if header.content == record::APPLICATION_DATA {
-            self.data_record(side, header.length, note::facts(context.facts));
+        if matches!(header.content, record::HANDSHAKE | record::APPLICATION_DATA) {
+            self.exchange.record(side, context.facts);
         }
-        self.settle(context.facts);
+        if header.content == record::APPLICATION_DATA {
+            self.exchange
+                .data_record(side, usize::from(header.length), note::facts(context.facts));
+        }
         Outcome::Read(record::HEADER)
     }
 
     /// What `side` begins with is no record: SSL 2.0, or no TLS at all.
     fn first_of_another_kind(&mut self, side: Side, rest: &[u8], context: &mut Context<'_>) -> Outcome {
-        let server_hello = match version2::client_hello(rest) {
+        match version2::client_hello(rest) {
             version2::Read::Message(hello, length) => {
                 note::client_is(side, context.facts);
                 note::facts(context.facts).client_hello = true;
                 // What follows on this side is in the form that the server chooses.
                 self.half(side).started = hello.version != version2::VERSION;
-                self.half(side).from_hello = true;
+                self.exchange.began(side);
                 return Outcome::Read(length);
             }
             version2::Read::Short => return Outcome::Step(Step::More(0)),
-            version2::Read::Wrong => version2::server_hello(rest),
-        };
-        match server_hello {
+            version2::Read::Wrong => {}
+        }
+        match version2::server_hello(rest) {
             version2::Read::Message(hello, length) => {
                 self.version2 = true;
                 note::client_is(side.other(), context.facts);
@@ -218,13 +205,12 @@ impl Reader {
             }
             version2::Read::Short => Outcome::Step(Step::More(0)),
             // The peer of a ClientHello that answers in something else: that is to be recognised in its own right.
-            version2::Read::Wrong if self.peer(side).from_hello => Outcome::Step(Step::Switch(0)),
+            version2::Read::Wrong if self.exchange.is_from_hello(side.other()) => Outcome::Step(Step::Switch(0)),
             version2::Read::Wrong => Outcome::Step(Step::Broken),
         }
     }
 
-    /// After an SSL 2.0 ServerHello all that is left to see is that both sides went on: the client's key and Finished,
-    /// the server's Verify and Finished.
+    /// After an SSL 2.0 ServerHello all that is left to see is that both sides went on.
     fn header_of_version2(&mut self, side: Side, rest: &[u8], facts: &mut Facts) -> Outcome {
         let Some((header, body)) = version2::record(rest) else {
             return Outcome::Step(Step::More(0));
@@ -234,7 +220,7 @@ impl Reader {
         half.left = body;
         half.content = record::APPLICATION_DATA;
         self.silent = self.silent.saturating_add(1);
-        if self.halves.iter().all(|half| half.records >= 2) {
+        if self.halves.iter().all(|half| half.records >= VERSION2_RECORDS) {
             note::facts(facts).established = true;
         }
         Outcome::Read(header)
@@ -246,7 +232,10 @@ impl Reader {
         let part = rest.get(..half.left).unwrap_or(rest);
         half.left -= part.len();
         match half.content {
-            record::CHANGE_CIPHER_SPEC => self.change_cipher_spec(side, note::facts(context.facts)),
+            record::CHANGE_CIPHER_SPEC => {
+                let hides = self.exchange.change_cipher_spec(side, note::facts(context.facts));
+                self.half(side).opaque |= hides;
+            }
             record::ALERT => self.alert(side, part, note::facts(context.facts)),
             record::HANDSHAKE if !half.opaque => self.handshake(side, part, context),
             _ => {}
@@ -255,60 +244,22 @@ impl Reader {
     }
 
     fn alert(&mut self, side: Side, part: &[u8], tls: &mut TlsFacts) {
+        let changed = self.exchange.has_changed_cipher(side);
         let half = self.half(side);
         // In clear an alert is two octets: level (2 = fatal) and description (RFC 5246 7.2).
-        if half.changed_cipher || half.alert_length != 2 {
+        if changed || half.length != 2 || half.alert_level {
             return;
         }
-        let level = match (half.alert_level, part.first()) {
-            (None, Some(level)) => *half.alert_level.insert(*level),
-            _ => return,
-        };
-        if level == 2 {
+        half.alert_level = true;
+        if part.first() == Some(&2) {
             if let Some(fatal) = tls.fatal_alert.get_mut(side.index()) {
                 *fatal = true;
             }
         }
     }
 
-    fn change_cipher_spec(&mut self, side: Side, tls: &mut TlsFacts) {
-        if let Some(seen) = tls.change_cipher_spec.get_mut(side.index()) {
-            *seen = true;
-        }
-        let (retry, hello_done) = (self.retry, self.hello_done);
-        let half = self.half(side);
-        if tls.client == Some(side.other()) {
-            if !tls.server_hello && retry {
-                return;
-            }
-            // RFC 5246 7.3: the server goes straight on to ChangeCipherSpec only when it takes up a session.
-            let straight = half.from_hello && !hello_done && !half.sent_certificate && !half.changed_cipher;
-            if tls.server_hello && straight && !note::hides_certificates(tls.version) {
-                tls.resumed = true;
-            }
-        }
-        half.changed_cipher = true;
-        half.opaque = true;
-    }
-
-    /// TLS 1.3: everything after the hellos is in records of application data.
-    fn data_record(&mut self, side: Side, length: u16, tls: &mut TlsFacts) {
-        if !tls.server_hello || !note::hides_certificates(tls.version) {
-            return;
-        }
-        if tls.client == Some(side.other()) {
-            tls.established |= self.client_data;
-            self.server_data = true;
-        } else if self.server_data && length >= SHORTEST_FINISHED {
-            self.client_data = true;
-            tls.established |= !self.early_data;
-        }
-    }
-
     fn handshake(&mut self, side: Side, part: &[u8], context: &mut Context<'_>) {
         let half = self.half(side);
-        let mut assembly = std::mem::take(&mut half.assembly);
-        let mut fragment = part;
         if !half.handshake {
             half.handshake = true;
             // A side that does not begin with a hello was joined late; its first record may be under keys. Then what
@@ -318,87 +269,14 @@ impl Reader {
                 return;
             }
         }
+        let mut assembly = std::mem::take(&mut half.assembly);
+        let mut fragment = part;
         while let Some(message) = assembly.next(&mut fragment) {
-            self.message(side, &message, context);
-            self.settle(context.facts);
+            self.silent = 0;
+            let hidden = self.exchange.message(side, message.kind, message.body, context);
+            self.half(side).opaque |= hidden;
         }
         self.half(side).assembly = assembly;
-    }
-
-    fn message(&mut self, side: Side, message: &Message<'_>, context: &mut Context<'_>) {
-        self.silent = 0;
-        match (message.kind, message.body) {
-            (hello::CLIENT_HELLO, Some(body)) => {
-                if let Some(hello) = ClientHello::read(Carrier::Tls, body) {
-                    self.half(side).from_hello = true;
-                    self.early_data |= hello.extension(hello::EARLY_DATA).is_some();
-                    note::client_hello(&hello, true, side, context.facts);
-                }
-            }
-            (DRAFT_HELLO_RETRY, Some(_)) if note::facts(context.facts).client_hello => self.retry = true,
-            (hello::SERVER_HELLO, Some(body)) => match ServerHello::read(Carrier::Tls, body) {
-                Some(hello) if hello.retry => {
-                    self.retry = true;
-                    note::client_is(side.other(), context.facts);
-                }
-                Some(hello) => {
-                    self.half(side).from_hello = true;
-                    note::server_hello(&hello, side, context.facts);
-                    // Nothing in clear follows.
-                    self.half(side).opaque |= note::hides_certificates(hello.chosen_version());
-                }
-                None => {}
-            },
-            (hello::CERTIFICATE, body) => {
-                let half = self.half(side);
-                half.sent_certificate = true;
-                if let (None, Some(body)) = (&half.certificate, body) {
-                    half.certificate = Some((note::shows_certificate(body), note::chain(body, context.certificates)));
-                }
-            }
-            (hello::SERVER_KEY_EXCHANGE, _) => note::client_is(side.other(), context.facts),
-            (hello::CERTIFICATE_REQUEST, _) => {
-                self.certificate_request = true;
-                note::client_is(side.other(), context.facts);
-            }
-            (hello::SERVER_HELLO_DONE, _) => {
-                self.hello_done = true;
-                note::client_is(side.other(), context.facts);
-                if !self.certificate_request && self.half(side).from_hello {
-                    note::mutual(note::facts(context.facts), Mutual::No);
-                }
-            }
-            (hello::CLIENT_KEY_EXCHANGE, _) => {
-                note::client_is(side, context.facts);
-                // RFC 5246 7.4.6: a client that is asked sends a Certificate, be it empty; only SSL 3.0 sent none.
-                let half = self.half(side);
-                if half.from_hello && !half.sent_certificate {
-                    note::mutual(note::facts(context.facts), Mutual::No);
-                }
-            }
-            (hello::CERTIFICATE_VERIFY, _) => note::client_is(side, context.facts),
-            _ => {}
-        }
-    }
-
-    /// What follows from facts that may come in either order.
-    fn settle(&mut self, facts: &mut Facts) {
-        let tls = note::facts(facts);
-        let Some(client) = tls.client else { return };
-        if let Some((shown, numbers)) = self.half(client).certificate.as_mut() {
-            if tls.client_chain.is_empty() {
-                tls.client_chain = std::mem::take(numbers);
-            }
-            note::mutual(tls, if *shown { Mutual::Yes } else { Mutual::No });
-        }
-        if let Some((_, numbers)) = self.half(client.other()).certificate.as_mut() {
-            if tls.server_chain.is_empty() {
-                tls.server_chain = std::mem::take(numbers);
-            }
-        }
-        if tls.server_hello && !note::hides_certificates(tls.version) && self.halves.iter().all(|half| half.finished) {
-            tls.established = true;
-        }
     }
 
     /// A ClientHello that lost its end still names the client, and often the server.
@@ -415,16 +293,12 @@ impl Reader {
 
     /// Nothing more can be learnt: established, or neither side was there from its hello on, or silence for long.
     fn is_over(&self, facts: &Facts) -> bool {
-        let established = facts.tls.as_ref().is_some_and(|tls| tls.established);
-        let late = self
-            .halves
-            .iter()
-            .all(|half| half.opaque && !half.changed_cipher && !half.from_hello);
-        let known = facts
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_hello || tls.server_hello);
-        established || (late && !known) || self.silent > SILENT_RECORDS
+        let (established, known) = match &facts.tls {
+            Some(tls) => (tls.established, tls.client.is_some()),
+            None => (false, false),
+        };
+        let late = !known && self.halves.iter().all(|half| half.opaque);
+        established || late || self.silent > SILENT_RECORDS
     }
 }
 
