@@ -219,37 +219,35 @@ class Gzip:
 class ZstdFrames:
     """Follows the frame and block headers of RFC 8878, 3.1, in the bytes that go to the decompressor.
 
-    The library ends quietly where the bytes end, inside a block or not. These headers alone tell whether a stream
-    that ended was over; the blocks' content is skipped.
+    The library ends quietly where the bytes end, inside a block or not, gives nothing of what precedes an error in the
+    same call, and turns four octets into 128 KiB. Fed block by block it is exact and bounded; these headers say where
+    a block ends. The blocks' content is skipped.
     """
 
     def __init__(self) -> None:
-        self.at_boundary = True
+        self.at_boundary = True  # between two frames
+        self.foreign = False  # what follows is no frame
         self._state = "magic"
         self._need = 4
         self._have = b""
         self._skip = 0
         self._checksum = False
-        self.foreign = False
 
-    def follow(self, data: bytes) -> None:
-        position = 0
-        while position < len(data) and not self.foreign:
-            if self._skip:
-                step = min(self._skip, len(data) - position)
-                self._skip -= step
-                position += step
-                if self._skip == 0 and self._state == "skipped":
-                    self._expect("magic", 4)
-                continue
-            take = data[position : position + self._need - len(self._have)]
-            self._have += take
-            position += len(take)
-            self.at_boundary = False
-            if len(self._have) == self._need:
-                self._advance(self._have)
-        if self._state == "magic" and not self._have and not self._skip:
-            self.at_boundary = True
+    def follow(self, data: bytes, position: int) -> int:
+        """The position behind the block, header or frame that ends next in `data`, or its length."""
+        if self._skip:
+            step = min(self._skip, len(data) - position)
+            self._skip -= step
+            if self._skip == 0 and self._state == "skipped":
+                self._expect("magic", 4)
+                self.at_boundary = True
+            return position + step
+        take = data[position : position + self._need - len(self._have)]
+        self._have += take
+        self.at_boundary = False
+        if len(self._have) == self._need:
+            self._advance(self._have)
+        return position + len(take)
 
     def _expect(self, state: str, need: int) -> None:
         self._state, self._need, self._have = state, need, b""
@@ -264,75 +262,80 @@ class ZstdFrames:
             else:
                 self.foreign = True
         elif self._state == "skippable size":
-            self._skip = int.from_bytes(field, "little")
-            self._expect("skipped", 0)
-            if not self._skip:
-                self._expect("magic", 4)
+            self._end_frame_after(int.from_bytes(field, "little"))
         elif self._state == "descriptor":
             single_segment = field[0] >> 5 & 1
             self._checksum = bool(field[0] & 4)
             content_size = (single_segment, 2, 4, 8)[field[0] >> 6]
             rest = content_size + (0, 1, 2, 4)[field[0] & 3] + (0 if single_segment else 1)
-            if rest:
-                self._expect("frame header", rest)
-            else:
-                self._expect("block header", 3)
+            self._expect("frame header", rest) if rest else self._expect("block header", 3)
         elif self._state == "frame header":
             self._expect("block header", 3)
         elif self._state == "block header":
             header = int.from_bytes(field, "little")
             size = 1 if header >> 1 & 3 == 1 else header >> 3  # a run of one octet stores that octet
             if header & 1:
-                self._skip = size + (4 if self._checksum else 0)
-                self._expect("skipped", 0)
-                if not self._skip:
-                    self._expect("magic", 4)
+                self._end_frame_after(size + (4 if self._checksum else 0))
             else:
                 self._skip = size
                 self._expect("block header", 3)
+
+    def _end_frame_after(self, octets: int) -> None:
+        self._skip = octets
+        self._expect("skipped", 0)
+        if not octets:
+            self._expect("magic", 4)
+            self.at_boundary = True
 
 
 class Zstd:
     """RFC 8878: one or more frames, skippable ones too."""
 
+    _SMALL: Final = 1024  # octets below which several headers and blocks go to the library together …
+    _TOGETHER: Final = 32  # … but no more than these, each at most 128 KiB decoded (RFC 8878, 3.1.1.2.4)
+
     def __init__(self, source: StoredBytes, ahead: bytes) -> None:
         self.complete = True
         self.error: str | None = None
         self._source = source
-        self._ahead = ahead
+        self._stored = ahead
+        self._position = 0
         self._frames = ZstdFrames()
-        decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
-        self._reader = decompressor.stream_reader(_Pull(self._pull), read_size=STORED_READ, read_across_frames=True)
+        self._library = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj(read_across_frames=True)
+        self._decoded = b""
         self._ended = False
 
-    def _pull(self, count: int) -> bytes:
-        if self._ahead:
-            data, self._ahead = self._ahead, b""
-        else:
-            data = self._source.read(count)
-        self._frames.follow(data)
-        return data
-
     def read(self, count: int) -> bytes:
-        if self._ended:
-            return b""
-        try:
-            data: bytes = self._reader.read(count)
-        except zstandard.ZstdError as error:
-            self._ended = True
-            self.error = f"the zstd stream is broken near octet {self._source.size} ({error})"
-            return b""
-        if not data:
-            self._ended = True
-            self.complete = self._frames.at_boundary
+        while not self._decoded and not self._ended:
+            self._decode_some()
+        data, self._decoded = self._decoded[:count], self._decoded[count:]
         return data
 
+    def _decode_some(self) -> None:
+        if self._position == len(self._stored):
+            self._stored, self._position = self._source.read(STORED_READ), 0
+            if not self._stored:
+                self._ended = True
+                self.complete = self._frames.at_boundary
+                return
+        begin, steps = self._position, 0
+        while self._position < len(self._stored) and steps < self._TOGETHER and self._position - begin < self._SMALL:
+            before = self._position
+            self._position = self._frames.follow(self._stored, before)
+            if self._frames.foreign:
+                self._break(f"what follows octet {self._source.size - len(self._stored) + before} is no zstd frame")
+                self._position = before
+                break
+            steps += 1
+        try:
+            self._decoded = self._library.decompress(self._stored[begin : self._position])
+        except zstandard.ZstdError as error:
+            self._break(f"the zstd stream is broken near octet {self._source.size - len(self._stored) + begin} ({error})")
 
-class _Pull:
-    """What zstandard calls a source: an object with `read`."""
-
-    def __init__(self, read: object) -> None:
-        self.read = read
+    def _break(self, sentence: str) -> None:
+        self._ended = True
+        if self.error is None:
+            self.error = sentence
 
 
 def decoder_for(source: StoredBytes) -> Decoder:

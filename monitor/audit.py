@@ -1,0 +1,296 @@
+"""The main job: captures of several sensors against one topology, and what came of it as one plain dictionary.
+
+Strategy: the replays run side by side, each into an `Aggregate`; then the sums are read once into the published result
+(its JSON Schema is `reports/schemas/audit.json`). Nothing is judged or rendered here. The verdict of the run is decided
+in one place, `_conclude`, in the order: violations seen; else what keeps us from saying "none"; else none seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+
+import parsers
+from monitor.aggregate import Aggregate, Finding, Sums, attempts, findings
+from monitor.capture_arguments import CaptureArgument
+from monitor.fields import columns
+from monitor.judged import final_verdict, judged_values
+from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
+from monitor.rows import JSON_END, json_judged, json_lines
+from monitor.times import iso, iso_or_none
+from monitor.version import VERSION
+from rules.judge import Judge, variant_not_judged
+from rules.names import SEVERITIES
+from rules.topology import Topology
+from rules.verdict import ALLOWED, VERDICTS
+
+SCHEMA: Final = 1
+
+LOSSES: Final = ("fragment_incomplete", "undecodable", "table_full")
+"""Packets that should have been in a flow and are in none; the other names of the accounting were not meant to be."""
+
+MISSING_HERE: Final = 3
+"""Reasons named in the one sentence of `why`; the others are counted."""
+
+
+@dataclass(slots=True)
+class Audit:
+    """What a run gave. `result` is the published dictionary; the rest decides the exit status and feeds the evidence."""
+
+    result: dict[str, Any]
+    mistakes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
+    inconclusive: bool = False
+
+    def worst(self) -> str | None:
+        """Severity of the gravest finding that counts: not at position `config`, not waived."""
+        counted = {f["severity"] for f in self.result["findings"] if f["position"] != "config" and not f["waived_by"]}
+        return next((severity for severity in SEVERITIES if severity in counted), None)
+
+
+def audit(
+    topology: Topology,
+    captures: Sequence[CaptureArgument],
+    policy: dict[str, str],
+    settings: Settings,
+    progress: Callable[[int], None] = lambda octets: None,
+    config_findings: Sequence[dict[str, Any]] = (),
+) -> Audit:
+    """Judge the captures. policy: `version` and `digest` of the built-in rows. Raises what the core or a disk raises."""
+    judges: dict[tuple[str, str | None], Judge] = {}
+    runs: list[tuple[Replay, Aggregate]] = []
+    for sensor, arguments in by_sensor(captures).items():
+        assert sensor.position is not None, "a judged capture has a position"
+        key = (sensor.position, sensor.side)
+        if key not in judges:
+            judges[key] = Judge(topology, sensor.position, sensor.side)
+        runs.append((Replay(sensor, arguments, judges[key], settings), Aggregate()))
+    run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
+
+    found = findings(runs)
+    found.sort(key=lambda f: (SEVERITIES.index(f.hit.severity), f.hit.rule, f.sums.first or 0, f.id))
+    figures = [capture for replay, _ in runs for capture in replay.captures]
+    order = {capture.path: number for number, capture in enumerate(captures)}
+    figures.sort(key=lambda capture: order.get(capture.path, 0))
+    positions = sorted({capture.sensor.position or "" for capture in figures})
+    judge = next(iter(judges.values()), None)
+    observable, not_observable = judge.coverage(positions) if judge is not None else ([], [])
+
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "product": "edgewarden",
+        "version": VERSION,
+        "topology": {"organization": topology.organization, "digest": topology.digest},
+        "policy": policy,
+        "verdict": "",
+        "why": "",
+        "captures": [_capture(capture) for capture in figures],
+        "totals": _totals(runs, figures),
+        "paths": _paths(runs, [row.id for row in judge.paths] if judge is not None else []),
+        "findings": [*(_finding(f) for f in found), *config_findings],
+        "attempts": [
+            {
+                "rule": summary.rule,
+                "position": summary.position,
+                "sources": len(summary.sources),
+                "flows": summary.sums.flows,
+                "ports": summary.ports.summary(),
+                "first": iso_or_none(summary.sums.first),
+                "last": iso_or_none(summary.sums.last),
+            }
+            for summary in attempts(runs)
+        ],
+        "coverage": {
+            "observable": list(observable),
+            "not_observable": [{"rule": rule, "why": why} for rule, why in not_observable],
+        },
+    }
+    outcome = Audit(result, found=found)
+    for replay, _ in runs:
+        outcome.mistakes.extend(replay.mistakes)
+        outcome.notes.extend(replay.broken)
+    _conclude(outcome, topology, runs)
+    return outcome
+
+
+def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Aggregate]]) -> None:
+    """Verdict and reason of the whole run."""
+    doubts = _doubts(outcome, topology, runs)
+    outcome.inconclusive = bool(doubts)
+    result = outcome.result
+    counted = [f for f in result["findings"] if f["position"] != "config" and f["severity"] != "info"]
+    open_ones = [f for f in counted if not f["waived_by"]]
+    if open_ones:
+        result["verdict"] = "violations"
+        worst = min(open_ones, key=lambda f: SEVERITIES.index(f["severity"]))
+        count = len(open_ones)
+        result["why"] = (
+            f"{count} finding{'s' if count != 1 else ''}, the gravest {worst['severity']}: {worst['reason']}"
+        )
+    elif doubts:
+        result["verdict"] = "inconclusive"
+        more = f"; and {len(doubts) - MISSING_HERE} more" if len(doubts) > MISSING_HERE else ""
+        result["why"] = "; ".join(doubts[:MISSING_HERE]) + more
+    else:
+        result["verdict"] = "no-violation-seen"
+        judged = result["totals"]["flows"] - result["totals"]["out_of_scope"]
+        seen = ", ".join(sorted({c["position"] for c in result["captures"]}))
+        result["why"] = f"none of the {judged} judged flows seen at {seen} violates the policy"
+
+
+def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Aggregate]]) -> list[str]:
+    """What keeps the run from being conclusive, gravest first."""
+    doubts = []
+    variant = variant_not_judged(topology)
+    if variant:
+        doubts.append(variant)
+    given = {replay.sensor.position for replay, _ in runs if replay.sensor.position}
+    watched = {replay.sensor.position for replay, _ in runs if replay.totals.get("ip_packets")}
+    required = set(topology.policy.coverage.require) or given
+    for position in sorted(required - watched):
+        doubts.append(f"no IP packet was seen at position {position}")
+    for replay, _ in runs:
+        if replay.one_way:
+            doubts.append(f"the tap at {replay.sensor.label} shows one direction only")
+        for capture in replay.captures:
+            if not capture.packets:
+                doubts.append(f"{capture.path} holds no packet")
+    doubts.extend(note for replay, _ in runs for note in replay.broken)
+    accounting = [capture.accounting for replay, _ in runs for capture in replay.captures]
+    packets = sum(sum(names.values()) for names in accounting)
+    lost = sum(names.get(name, 0) for names in accounting for name in LOSSES)
+    if packets and lost / packets > topology.policy.coverage.max_loss:
+        doubts.append(
+            f"{lost} of {packets} packets could not be judged, more than the {topology.policy.coverage.max_loss:.2%} "
+            "that policy.coverage.max_loss allows"
+        )
+    doubts.extend(f"not judged: {mistake}" for mistake in outcome.mistakes)
+    return doubts
+
+
+def _totals(runs: Sequence[tuple[Replay, Aggregate]], figures: Sequence[CaptureFigures]) -> dict[str, int]:
+    totals = {"packets": sum(capture.packets for capture in figures), "flows": 0}
+    totals.update({verdict.replace("-", "_"): 0 for verdict in VERDICTS})
+    for replay, aggregate in runs:
+        for number, sums in aggregate.by_observation.items():
+            totals["flows"] += sums.flows
+            totals[final_verdict(replay.verdicts[number], replay.one_way).replace("-", "_")] += sums.flows
+    return totals
+
+
+def _paths(runs: Sequence[tuple[Replay, Aggregate]], ids: Sequence[str]) -> list[dict[str, Any]]:
+    used = {path: Sums() for path in dict.fromkeys(ids)}
+    for replay, aggregate in runs:
+        for number, sums in aggregate.by_observation.items():
+            verdict = replay.verdicts[number]
+            if verdict.verdict == ALLOWED and verdict.path is not None:
+                used.setdefault(verdict.path, Sums()).update(sums)
+    return [
+        {
+            "id": path,
+            "flows": sums.flows,
+            "bytes": sums.octets,
+            "first": iso_or_none(sums.first),
+            "last": iso_or_none(sums.last),
+        }
+        for path, sums in used.items()
+    ]
+
+
+def _capture(capture: CaptureFigures) -> dict[str, Any]:
+    return {
+        "path": capture.path,
+        "sensor": capture.sensor.name,
+        "position": capture.sensor.position,
+        "side": capture.sensor.side,
+        "sha256": capture.sha256,
+        "size": capture.size,
+        "first": iso_or_none(capture.first),
+        "last": iso_or_none(capture.last),
+        "complete": capture.complete,
+        "packets": capture.packets,
+        "bytes": capture.octets,
+        "accounting": {name: capture.accounting.get(name, 0) for name in parsers.ACCOUNTING},
+        "quality": {name: capture.quality.get(name, 0) for name in parsers.QUALITY},
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    ports = finding.ports.summary()
+    one_port = ports["min"] if ports["distinct"] == 1 else None
+    verdict = finding.verdict
+    assert finding.sums.first is not None
+    assert finding.sums.last is not None
+    return {
+        "id": finding.id,
+        "rule": finding.hit.rule,
+        "severity": finding.hit.severity,
+        "position": finding.position,
+        "source": {
+            "zone": verdict.source.zone,
+            "role": verdict.source.role,
+            "component": verdict.source.component,
+        },
+        "destination": {
+            "zone": verdict.destination.zone,
+            "role": verdict.destination.role,
+            "component": verdict.destination.component,
+            "port": one_port,
+        },
+        "ports": ports,
+        "transport": finding.transport,
+        "service": finding.hit.service,
+        "subject": finding.subject,
+        "flows": finding.sums.flows,
+        "packets": finding.sums.packets,
+        "bytes": finding.sums.octets,
+        "first": iso(finding.sums.first),
+        "last": iso(finding.sums.last),
+        "reason": finding.hit.reason,
+        "nearest_path": finding.hit.nearest_path,
+        "controls": {name: list(ids) for name, ids in controls_of(finding.hit.rule).items()},
+        "waived_by": None,
+        "samples": [_sample(row, replay) for _, row, replay in finding.samples],
+        "evidence": [],
+        "second_opinion": None,
+    }
+
+
+def _sample(row: Any, replay: Replay) -> dict[str, Any]:
+    flow = flow_as_json(row, replay)
+    return {
+        "capture": flow["edgewarden"]["capture"],
+        "frame": flow["edgewarden"]["frame"],
+        "last_frame": row["edgewarden.last_frame"][0].as_py(),
+        "display_filter": display_filter(flow),
+        "flow": flow,
+    }
+
+
+def flow_as_json(row: Any, replay: Replay) -> dict[str, Any]:
+    """One flow as `flows --format jsonl` writes it. row: a table of one row."""
+    batch = pa.RecordBatch.from_arrays(
+        [column.combine_chunks() for column in row.itercolumns()], schema=row.schema
+    )
+    line = json_lines(columns(batch, replay.origin))[0].as_py()
+    verdict = replay.verdicts[row["observation"][0].as_py()]
+    flow: dict[str, Any] = json.loads(line + json_judged(judged_values(verdict, replay.one_way)) + JSON_END)
+    return flow
+
+
+def display_filter(flow: dict[str, Any]) -> str:
+    """What shows this flow in Wireshark."""
+    network, source, destination = flow["network"], flow["source"], flow["destination"]
+    family = "ipv6" if network["type"] == "ipv6" else "ip"
+    parts = [f"{family}.addr=={source['ip']}", f"{family}.addr=={destination['ip']}"]
+    transport = network["transport"]
+    if "port" in source and transport in ("tcp", "udp", "sctp"):
+        parts += [f"{transport}.port=={source['port']}", f"{transport}.port=={destination['port']}"]
+    elif transport in ("icmp", "ipv6-icmp"):
+        parts.append("icmp" if transport == "icmp" else "icmpv6")
+    return " && ".join(parts)

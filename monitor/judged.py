@@ -1,0 +1,38 @@
+"""A verdict as the rows of `flows` and the samples of `audit` show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rules.verdict import ATTEMPT, UNDECIDED, Verdict
+
+ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that the attempt was not answered"
+
+
+def final_verdict(verdict: Verdict, one_way: bool) -> str:
+    """The verdict once the whole run is known: from a one-way tap no attempt is concluded."""
+    return UNDECIDED if one_way and verdict.verdict == ATTEMPT else verdict.verdict
+
+
+def judged_values(verdict: Verdict, one_way: bool) -> dict[str, Any]:
+    """Values by the names of `monitor.fields.JUDGED`."""
+    final = final_verdict(verdict, one_way)
+    return {
+        "edgewarden.source.zone": verdict.source.zone,
+        "edgewarden.source.role": verdict.source.role,
+        "edgewarden.source.component": verdict.source.component,
+        "edgewarden.destination.zone": verdict.destination.zone,
+        "edgewarden.destination.role": verdict.destination.role,
+        "edgewarden.destination.component": verdict.destination.component,
+        "edgewarden.verdict": final,
+        "edgewarden.path": verdict.path,
+        "edgewarden.rules": list(verdict.rules),
+        "edgewarden.rules_silenced": list(verdict.rules_silenced),
+        "edgewarden.unproved": list(verdict.unproved),
+        "edgewarden.reason": (ONE_WAY_REASON if final != verdict.verdict else verdict.reason) or None,
+    }
+
+
+def judged_of(verdicts: Sequence[Verdict], one_way: bool) -> list[dict[str, Any]]:
+    return [judged_values(verdict, one_way) for verdict in verdicts]

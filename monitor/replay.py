@@ -1,0 +1,268 @@
+"""Captures of several sensors through the core, side by side: blocks in, judged batches out.
+
+Strategy: one thread, one engine and one judge a sensor; they share nothing, and the core releases the GIL while it
+works on a block. The engine says which capture it needs next, so that several captures of one sensor are merged in
+packet time while each is read front to back. Every batch goes to a sink at once, with the verdict of each of its
+observations already known; nothing here keeps flows.
+
+What went wrong is kept in words: `mistakes` are inputs that cannot be read or are no captures (the rest is still
+judged), `broken` are captures damaged in the middle. Losses and quality stand in each capture's figures.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+
+import parsers
+from monitor.capture_arguments import CaptureArgument, SensorName
+from monitor.capture_files import LONG_SERIES, CaptureReader, DescriptorPool
+from monitor.fields import Certificates, Origin
+from reports.visible import visible
+from rules.observation import Observation
+from rules.verdict import Verdict
+
+BATCH_ROWS: Final = 32_768
+"""Rows worked on at once: some 32 MiB as JSON lines, well below the 2 GiB of an Arrow text column."""
+
+ONE_WAY_FLOWS: Final = 20
+ONE_WAY_SHARE: Final = 0.9
+"""A tap is said to show one direction only from this many TCP flows on, when this share of them lacks one."""
+
+
+class Judging(Protocol):
+    """What a replay needs of `rules.judge.Judge`."""
+
+    @property
+    def tables(self) -> dict[str, Any]: ...
+
+    def judge(self, observation: Observation) -> Verdict: ...
+
+
+class Sink(Protocol):
+    """Takes the batches of one sensor, in that sensor's thread."""
+
+    def rows(self, batch: Any, replay: Replay) -> None:
+        """batch: a pyarrow record batch of at most BATCH_ROWS rows, columns of `Engine.take()`."""
+
+
+class Stopped(Exception):
+    """Another sensor failed, or the run was told to end."""
+
+
+@dataclass(slots=True)
+class CaptureFigures:
+    """What one capture was: the member of `captures` in the result of an audit."""
+
+    path: str
+    sensor: SensorName
+    sha256: str = ""
+    size: int = 0
+    first: int | None = None
+    last: int | None = None
+    complete: bool = True
+    packets: int = 0
+    octets: int = 0
+    accounting: dict[str, int] = field(default_factory=dict)
+    quality: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Settings:
+    """What holds for every sensor of a run. Times in nanoseconds; `positions`: packets of each flow to remember."""
+
+    time_from: int | None = None
+    time_to: int | None = None
+    positions: int = 0
+
+
+class Replay:
+    """One sensor's captures through one engine."""
+
+    def __init__(
+        self,
+        sensor: SensorName,
+        captures: Sequence[CaptureArgument],
+        judge: Judging | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        self.sensor = sensor
+        self.arguments = list(captures)
+        self.verdicts: list[Verdict] = []  # by observation number
+        self.protocols: list[int] = []  # IP protocol, by observation number
+        self.mistakes: list[str] = []
+        self.broken: list[str] = []
+        self.captures: list[CaptureFigures] = []
+        self.totals: dict[str, int] = {}
+        self.origin = Origin(_plain(sensor.name), sensor.position, sensor.side, [], Certificates())
+        self._judge = judge
+        self._engine = parsers.Engine(
+            parsers.Tables(**judge.tables) if judge is not None else None,
+            positions=settings.positions,
+            time_from=settings.time_from,
+            time_to=settings.time_to,
+        )
+
+    @property
+    def one_way(self) -> bool:
+        """Known at the end: most TCP flows showed one direction only."""
+        flows = self.totals.get("tcp_flows", 0)
+        return flows >= ONE_WAY_FLOWS and self.totals.get("tcp_one_way", 0) >= ONE_WAY_SHARE * flows
+
+    def run(
+        self,
+        sink: Sink,
+        progress: Callable[[int], None] = lambda octets: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Read everything. progress: called with octets read (as stored) since the last call. Raises Stopped."""
+        pool = DescriptorPool()
+        readers: list[CaptureReader] = []
+        try:
+            self._open(pool, readers)
+            self._read(readers, sink, progress, stopped)
+        finally:
+            for reader in readers:
+                reader.close()
+            pool.close_all()
+        self._settle(readers)
+
+    def _open(self, pool: DescriptorPool, readers: list[CaptureReader]) -> None:
+        long_series = len(self.arguments) > LONG_SERIES
+        opened = []
+        for argument in self.arguments:
+            try:
+                readers.append(CaptureReader(argument.path, pool, long_series=long_series))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or error
+                self.mistakes.append(f"{visible(argument.path)}: cannot be read: {reason}")
+                continue
+            opened.append(argument)
+            number = self._engine.add_capture(argument.interface)
+            assert number == len(readers) - 1
+        self.arguments = opened
+        self.origin.captures = [_plain(argument.path) or "" for argument in opened]
+
+    def _read(
+        self,
+        readers: Sequence[CaptureReader],
+        sink: Sink,
+        progress: Callable[[int], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        engine = self._engine
+        while (number := engine.wants()) is not None:
+            if stopped():
+                raise Stopped
+            reader = readers[number]
+            before = reader.size
+            block = reader.read()
+            progress(max(0, reader.size - before))
+            if block:
+                engine.feed(number, block)
+            else:
+                engine.finish(number)
+            self._hand_out(sink)
+        for reader in readers:  # behind the place where a capture broke: for the digest
+            while reader.read():
+                if stopped():
+                    raise Stopped
+        engine.close()
+        self._hand_out(sink)
+        self.totals = dict(engine.totals())
+
+    def _hand_out(self, sink: Sink) -> None:
+        taken = self._engine.take()
+        if not len(taken):
+            return
+        batch = pa.record_batch(taken)
+        new = self._engine.observations(len(self.protocols))
+        self.protocols.extend(numbers[0] for numbers in new)
+        if self._judge is not None:
+            judge = self._judge.judge
+            self.verdicts.extend(judge(Observation(*numbers)) for numbers in new)
+        self.origin.certificates.append(pa.record_batch(self._engine.certificates(len(self.origin.certificates))))
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            sink.rows(batch.slice(start, BATCH_ROWS), self)
+
+    def _settle(self, readers: Sequence[CaptureReader]) -> None:
+        for number, (argument, reader) in enumerate(zip(self.arguments, readers, strict=True)):
+            info: Any = self._engine.capture_info(number)
+            path = visible(argument.path)
+            if info["kind"] is None:
+                why = reader.error or ("it holds no bytes" if not reader.size else "neither pcap nor pcapng")
+                self.mistakes.append(f"{path}: is no capture: {why}")
+                continue
+            error = info["error"] or reader.error
+            if error:
+                self.broken.append(f"{path}: {error}")
+            self.captures.append(
+                CaptureFigures(
+                    path=path,
+                    sensor=self.sensor,
+                    sha256=reader.sha256,
+                    size=reader.size,
+                    first=info["first"],
+                    last=info["last"],
+                    complete=bool(info["complete"]) and reader.complete and not error,
+                    packets=info["packets"],
+                    octets=info["bytes"],
+                    accounting=dict(info["accounting"]),
+                    quality=dict(info["quality"]),
+                )
+            )
+
+
+def run_side_by_side(
+    replays: Sequence[Replay], sinks: Sequence[Sink], progress: Callable[[int], None] = lambda octets: None
+) -> None:
+    """Run each replay in a thread of its own and wait for all. The first failure stops the others and is raised."""
+    failures: list[BaseException] = []
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def report(octets: int) -> None:
+        with lock:
+            progress(octets)
+
+    def work(replay: Replay, sink: Sink) -> None:
+        try:
+            replay.run(sink, report, stop.is_set)
+        except Stopped:
+            pass
+        except BaseException as error:  # carried to the caller's thread
+            failures.append(error)
+            stop.set()
+
+    # Daemons: a thread that waits for a pipe cannot be woken, and must not keep an interrupted process.
+    threads = [
+        threading.Thread(target=work, args=pair, name=f"sensor-{number}", daemon=True)
+        for number, pair in enumerate(zip(replays, sinks, strict=True))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        stop.set()
+        raise
+    if failures:
+        raise failures[0]
+
+
+def by_sensor(captures: Sequence[CaptureArgument]) -> dict[SensorName, list[CaptureArgument]]:
+    """Captures of each sensor, sensors in the order of their names so that a run does not depend on the typing."""
+    groups: dict[SensorName, list[CaptureArgument]] = {}
+    for capture in captures:
+        groups.setdefault(capture.sensor, []).append(capture)
+    return dict(sorted(groups.items(), key=lambda item: (item[0].name or "", item[0].position or "")))
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else visible(text)
