@@ -140,7 +140,9 @@ class Aggregate:
             group.sums.add(*rest[len(columns) :])
             group.ports.add(port)
         self._samples(rows, verdicts, columns)
-        for number, address, *_ in _grouped(sums.append_column("address", rows["source.ip"]), ["observation", "address"]):
+        for number, address, *_ in _grouped(
+            sums.append_column("address", rows["source.ip"]), ["observation", "address"]
+        ):
             if verdicts[number].verdict == ATTEMPT and self._sources_left > 0:
                 sources = self._sources(number)
                 if address not in sources:
@@ -152,7 +154,7 @@ class Aggregate:
         return self.groups.setdefault((number, ()), Group()).sources
 
     def _group(self, number: int, verdict: Verdict, values: dict[str, str | None]) -> Group:
-        subject = ()
+        subject: tuple[str, ...] = ()
         if verdict.verdict == VIOLATION:
             subject = tuple(
                 self._subject(hit.rule, values.get(hit.subject_column) or "") if hit.subject_column else ""

@@ -18,20 +18,26 @@ import parsers
 from monitor.aggregate import Aggregate, Finding, Sums, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
-from monitor.judged import final_verdict, judged_values
+from monitor.judged import Judges, final_verdict, judged_values
 from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.times import iso, iso_or_none
-from monitor.version import VERSION
-from rules.judge import Judge, variant_not_judged
+from parsers import VERSION
+from rules.catalogue import ORDER as RULE_ORDER
+from rules.catalogue import controls_of, coverage, policy_identity
+from rules.judge import variant_not_judged
+from rules.lint import ConfigFinding, config_findings
 from rules.names import SEVERITIES
 from rules.topology import Topology
-from rules.verdict import ALLOWED, VERDICTS
+from rules.verdict import ALLOWED, VERDICTS, End, finding_id
 
 SCHEMA: Final = 1
 
 LOSSES: Final = ("fragment_incomplete", "undecodable", "table_full")
 """Packets that should have been in a flow and are in none; the other names of the accounting were not meant to be."""
+
+CONFIG: Final = "config"
+"""Position of findings about the design itself: they change neither verdict nor exit status."""
 
 MISSING_HERE: Final = 3
 """Reasons named in the one sentence of `why`; the others are counted."""
@@ -39,7 +45,7 @@ MISSING_HERE: Final = 3
 
 @dataclass(slots=True)
 class Audit:
-    """What a run gave. `result` is the published dictionary; the rest decides the exit status and feeds the evidence."""
+    """What a run gave: the published dictionary, and what decides the exit status and feeds the evidence."""
 
     result: dict[str, Any]
     mistakes: list[str] = field(default_factory=list)
@@ -49,27 +55,23 @@ class Audit:
 
     def worst(self) -> str | None:
         """Severity of the gravest finding that counts: not at position `config`, not waived."""
-        counted = {f["severity"] for f in self.result["findings"] if f["position"] != "config" and not f["waived_by"]}
+        counted = {f["severity"] for f in self.result["findings"] if f["position"] != CONFIG and not f["waived_by"]}
         return next((severity for severity in SEVERITIES if severity in counted), None)
 
 
 def audit(
     topology: Topology,
     captures: Sequence[CaptureArgument],
-    policy: dict[str, str],
     settings: Settings,
+    mistakes: Sequence[str] = (),
     progress: Callable[[int], None] = lambda octets: None,
-    config_findings: Sequence[dict[str, Any]] = (),
 ) -> Audit:
-    """Judge the captures. policy: `version` and `digest` of the built-in rows. Raises what the core or a disk raises."""
-    judges: dict[tuple[str, str | None], Judge] = {}
+    """Judge the captures. mistakes: sentences about arguments that could not be read."""
+    judges = Judges(topology)
     runs: list[tuple[Replay, Aggregate]] = []
     for sensor, arguments in by_sensor(captures).items():
         assert sensor.position is not None, "a judged capture has a position"
-        key = (sensor.position, sensor.side)
-        if key not in judges:
-            judges[key] = Judge(topology, sensor.position, sensor.side)
-        runs.append((Replay(sensor, arguments, judges[key], settings), Aggregate()))
+        runs.append((Replay(sensor, arguments, judges.at(sensor.position, sensor.side), settings), Aggregate()))
     run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
 
     found = findings(runs)
@@ -78,21 +80,22 @@ def audit(
     order = {capture.path: number for number, capture in enumerate(captures)}
     figures.sort(key=lambda capture: order.get(capture.path, 0))
     positions = sorted({capture.sensor.position or "" for capture in figures})
-    judge = next(iter(judges.values()), None)
-    observable, not_observable = judge.coverage(positions) if judge is not None else ([], [])
+    observable, not_observable = coverage(topology, positions)
+    if judges.not_judged is not None:
+        observable, not_observable = [], [{"rule": rule, "why": judges.not_judged} for rule in RULE_ORDER]
 
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "product": "edgewarden",
         "version": VERSION,
         "topology": {"organization": topology.organization, "digest": topology.digest},
-        "policy": policy,
+        "policy": policy_identity(),
         "verdict": "",
         "why": "",
         "captures": [_capture(capture) for capture in figures],
         "totals": _totals(runs, figures),
-        "paths": _paths(runs, [row.id for row in judge.paths] if judge is not None else []),
-        "findings": [*(_finding(f) for f in found), *config_findings],
+        "paths": _paths(runs, judges.applying()),
+        "findings": [*(_finding(f) for f in found), *(_config_finding(f) for f in config_findings(topology))],
         "attempts": [
             {
                 "rule": summary.rule,
@@ -105,12 +108,9 @@ def audit(
             }
             for summary in attempts(runs)
         ],
-        "coverage": {
-            "observable": list(observable),
-            "not_observable": [{"rule": rule, "why": why} for rule, why in not_observable],
-        },
+        "coverage": {"observable": observable, "not_observable": not_observable},
     }
-    outcome = Audit(result, found=found)
+    outcome = Audit(result, mistakes=list(mistakes), found=found)
     for replay, _ in runs:
         outcome.mistakes.extend(replay.mistakes)
         outcome.notes.extend(replay.broken)
@@ -123,7 +123,7 @@ def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, A
     doubts = _doubts(outcome, topology, runs)
     outcome.inconclusive = bool(doubts)
     result = outcome.result
-    counted = [f for f in result["findings"] if f["position"] != "config" and f["severity"] != "info"]
+    counted = [f for f in result["findings"] if f["position"] != CONFIG and f["severity"] != "info"]
     open_ones = [f for f in counted if not f["waived_by"]]
     if open_ones:
         result["verdict"] = "violations"
@@ -147,7 +147,7 @@ def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Agg
     """What keeps the run from being conclusive, gravest first."""
     doubts = []
     variant = variant_not_judged(topology)
-    if variant:
+    if variant is not None:
         doubts.append(variant)
     given = {replay.sensor.position for replay, _ in runs if replay.sensor.position}
     watched = {replay.sensor.position for replay, _ in runs if replay.totals.get("ip_packets")}
@@ -253,9 +253,38 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "last": iso(finding.sums.last),
         "reason": finding.hit.reason,
         "nearest_path": finding.hit.nearest_path,
-        "controls": {name: list(ids) for name, ids in controls_of(finding.hit.rule).items()},
+        "controls": controls_of(finding.hit.rule),
         "waived_by": None,
         "samples": [_sample(row, replay) for _, row, replay in finding.samples],
+        "evidence": [],
+        "second_opinion": None,
+    }
+
+
+def _config_finding(finding: ConfigFinding) -> dict[str, Any]:
+    """A finding about the declared design: nothing was seen, so it has neither flows nor times."""
+    site = End("", None, finding.component)
+    return {
+        "id": finding_id(finding.rule, CONFIG, site, End("", None, None), "", "", "", ""),
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "position": CONFIG,
+        "source": {"zone": None, "role": None, "component": finding.component},
+        "destination": {"zone": None, "role": None, "component": None, "port": None},
+        "ports": {"min": None, "max": None, "distinct": 0},
+        "transport": "",
+        "service": "",
+        "subject": "",
+        "flows": 0,
+        "packets": 0,
+        "bytes": 0,
+        "first": None,
+        "last": None,
+        "reason": finding.message,
+        "nearest_path": None,
+        "controls": controls_of(finding.rule),
+        "waived_by": None,
+        "samples": [],
         "evidence": [],
         "second_opinion": None,
     }
@@ -274,9 +303,7 @@ def _sample(row: Any, replay: Replay) -> dict[str, Any]:
 
 def flow_as_json(row: Any, replay: Replay) -> dict[str, Any]:
     """One flow as `flows --format jsonl` writes it. row: a table of one row."""
-    batch = pa.RecordBatch.from_arrays(
-        [column.combine_chunks() for column in row.itercolumns()], schema=row.schema
-    )
+    batch = pa.RecordBatch.from_arrays([column.combine_chunks() for column in row.itercolumns()], schema=row.schema)
     line = json_lines(columns(batch, replay.origin))[0].as_py()
     verdict = replay.verdicts[row["observation"][0].as_py()]
     flow: dict[str, Any] = json.loads(line + json_judged(judged_values(verdict, replay.one_way)) + JSON_END)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from monitor.capture_files import head
+from reports.visible import visible
 from rules.names import POSITIONS
 
 PROBE = 24
@@ -44,6 +45,11 @@ class CaptureArgument:
     sensor: SensorName
     path: str
     interface: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The path as results name it."""
+        return visible(self.path)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Captures as stored on disk, read once, front to back: bytes, digest, and what was wrong with the container around them.
+"""Captures as stored on disk, read once, front to back: bytes, digest, and what was wrong with their container.
 
 Strategy: three layers that only pull. `StoredBytes` reads the file (or pipe) as it is, hashing on the way; a decoder
 undoes gzip or zstd; `CaptureReader` hands out blocks of bounded size for the core. Nothing is mapped, as a mapped file
@@ -330,7 +330,9 @@ class Zstd:
         try:
             self._decoded = self._library.decompress(self._stored[begin : self._position])
         except zstandard.ZstdError as error:
-            self._break(f"the zstd stream is broken near octet {self._source.size - len(self._stored) + begin} ({error})")
+            self._break(
+                f"the zstd stream is broken near octet {self._source.size - len(self._stored) + begin} ({error})"
+            )
 
     def _break(self, sentence: str) -> None:
         self._ended = True

@@ -162,7 +162,7 @@ def packets_at(path: str, offsets: Iterable[int]) -> dict[int, Packet]:
 
 
 def _from_pcap(window: _Window, wanted: Sequence[int], order: str, unit: int, header: int) -> dict[int, Packet]:
-    found = {}
+    found: dict[int, Packet] = {}
     file_header = window.at(0, 24)
     if len(file_header) < 24:
         return found
@@ -245,7 +245,7 @@ def _block_time(head: bytes, order: str, kind: int, interfaces: Sequence[_Interf
     number, high, low = struct.unpack(order + ("III" if kind == _ENHANCED else "HxxII"), head[8:20])
     if number >= len(interfaces):
         return 0
-    return interfaces[number].nanoseconds(high << 32 | low)
+    return interfaces[number].nanoseconds(int(high) << 32 | int(low))
 
 
 def _packet_of_block(
@@ -296,9 +296,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def _options(*options: tuple[int, bytes]) -> bytes:
-    stored = b"".join(
-        struct.pack("<HH", code, len(value[:65535])) + _padded(value[:65535]) for code, value in options
-    )
+    stored = b"".join(struct.pack("<HH", code, len(value[:65535])) + _padded(value[:65535]) for code, value in options)
     return stored + bytes(4)
 
 

@@ -17,8 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rules.transports import TRANSPORTS
 from parsers import ANSWERED, INITIATORS, SERVICES
+from rules.transports import TRANSPORTS
 
 TIME: Final = "time"
 TEXT: Final = "text"

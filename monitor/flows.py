@@ -16,11 +16,10 @@ import pyarrow.parquet as pq
 
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import ARROW_TYPES, FIELDS, JUDGED, columns
-from monitor.judged import judged_values
+from monitor.judged import Judges, judged_values
 from monitor.order import Sorter, key_columns
 from monitor.replay import Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import CSV_HEADER, JSON_END, csv_judged, csv_lines, json_judged, json_lines, times
-from rules.judge import Judge
 from rules.topology import Topology
 
 FORMATS: Final = ("table", "jsonl", "csv", "parquet")
@@ -56,11 +55,12 @@ class Flows:
         self._sorter = Sorter(by_start=by_start)
         self._judged = topology is not None
         self.replays = []
+        judges = Judges(topology) if topology is not None else None
         for sensor, arguments in by_sensor(captures).items():
             judge = None
-            if topology is not None:
+            if judges is not None:
                 assert sensor.position is not None, "a judged capture has a position"
-                judge = Judge(topology, sensor.position, sensor.side)
+                judge = judges.at(sensor.position, sensor.side)
             self.replays.append(Replay(sensor, arguments, judge, Settings()))
 
     def read(self, progress: Callable[[int], None] = lambda octets: None) -> None:
@@ -118,8 +118,7 @@ class Flows:
         fields = (*FIELDS, *JUDGED) if self._judged else FIELDS
         schema = pa.schema([(field.name, ARROW_TYPES[field.kind]) for field in fields])
         label_columns = {
-            field.name: pa.array([values[field.name] for values in labels], ARROW_TYPES[field.kind])
-            for field in JUDGED
+            field.name: pa.array([values[field.name] for values in labels], ARROW_TYPES[field.kind]) for field in JUDGED
         }
         waiting: list[Any] = []
         with pq.ParquetWriter(pa.PythonFile(out, mode="w"), schema) as writer:
@@ -179,9 +178,7 @@ def _table_lines(made: dict[str, Any]) -> Any:
         made["network.packets"].cast(pa.string()),
         made["network.bytes"].cast(pa.string()),
     ]
-    padded = [
-        pc.utf8_rpad(pc.fill_null(cell, "-"), width - 1) for cell, width in zip(cells, _WIDTHS, strict=True)
-    ]
+    padded = [pc.utf8_rpad(pc.fill_null(cell, "-"), width - 1) for cell, width in zip(cells, _WIDTHS, strict=True)]
     names = [made[name] for name in _NAMES if name in made]
     name = pc.fill_null(pc.coalesce(*names), "") if names else pa.scalar("")
     return pc.binary_join_element_wise(*padded, name, pa.scalar(" "))
@@ -194,9 +191,7 @@ def _endpoint(made: dict[str, Any], end: str) -> Any:
         return address
     bracketed = pc.if_else(six, pc.binary_join_element_wise("[", address, "]", ""), address)
     port = pc.binary_join_element_wise(":", made[f"{end}.port"].cast(pa.string()), "")
-    return pc.if_else(
-        pc.is_null(port), address, pc.binary_join_element_wise(bracketed, pc.fill_null(port, ""), "")
-    )
+    return pc.if_else(pc.is_null(port), address, pc.binary_join_element_wise(bracketed, pc.fill_null(port, ""), ""))
 
 
 def _table_judged(values: dict[str, Any]) -> str:

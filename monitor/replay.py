@@ -140,13 +140,13 @@ class Replay:
                 readers.append(CaptureReader(argument.path, pool, long_series=long_series))
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
-                self.mistakes.append(f"{visible(argument.path)}: cannot be read: {reason}")
+                self.mistakes.append(f"{argument.shown}: cannot be read: {reason}")
                 continue
             opened.append(argument)
             number = self._engine.add_capture(argument.interface)
             assert number == len(readers) - 1
         self.arguments = opened
-        self.origin.captures = [_plain(argument.path) or "" for argument in opened]
+        self.origin.captures = [argument.shown for argument in opened]
 
     def _read(
         self,
@@ -193,7 +193,7 @@ class Replay:
     def _settle(self, readers: Sequence[CaptureReader]) -> None:
         for number, (argument, reader) in enumerate(zip(self.arguments, readers, strict=True)):
             info: Any = self._engine.capture_info(number)
-            path = visible(argument.path)
+            path = argument.shown
             if info["kind"] is None:
                 why = reader.error or ("it holds no bytes" if not reader.size else "neither pcap nor pcapng")
                 self.mistakes.append(f"{path}: is no capture: {why}")

@@ -18,6 +18,4 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = HIDDEN.sub(lambda match: f"\\u{{{ord(match.group()):04x}}}", text)
-    return "".join(
-        char if not 0xD800 <= ord(char) <= 0xDFFF else f"\\x{ord(char) & 0xFF:02x}" for char in text
-    )
+    return "".join(char if not 0xD800 <= ord(char) <= 0xDFFF else f"\\x{ord(char) & 0xFF:02x}" for char in text)

@@ -27,10 +27,7 @@ SCHEMA = pa.schema(
         ("edgewarden.tcp.history", pa.string()),
         ("edgewarden.missed_bytes", pa.uint64()),
         *((name, pa.bool_()) for name in ("edgewarden.snaplen_cut", "edgewarden.cut")),
-        *(
-            (name, pa.string())
-            for name in ("tls.version", "tls.version_protocol", "tls.cipher", "tls.next_protocol")
-        ),
+        *((name, pa.string()) for name in ("tls.version", "tls.version_protocol", "tls.cipher", "tls.next_protocol")),
         *((name, pa.bool_()) for name in ("tls.resumed", "tls.established")),
         *(
             (name, pa.string())
@@ -43,18 +40,12 @@ SCHEMA = pa.schema(
             )
         ),
         *((name, pa.list_(pa.uint32())) for name in ("edgewarden.tls.server_chain", "edgewarden.tls.client_chain")),
-        *(
-            (f"edgewarden.sip.{name}", pa.string())
-            for name in ("method", "call_id", "from", "to", "user_agent")
-        ),
+        *((f"edgewarden.sip.{name}", pa.string()) for name in ("method", "call_id", "from", "to", "user_agent")),
         ("edgewarden.sip.status", pa.uint16()),
         *((f"edgewarden.stun.{name}", pa.string()) for name in ("method", "transaction_id", "framing")),
         ("edgewarden.stun.ms_version", pa.uint32()),
         *((f"edgewarden.xmpp.{name}", pa.string()) for name in ("to", "from", "namespace", "starttls")),
-        *(
-            (name, pa.string())
-            for name in ("http.request.method", "url.domain", "url.path", "dns.question.name")
-        ),
+        *((name, pa.string()) for name in ("http.request.method", "url.domain", "url.path", "dns.question.name")),
         ("observation", pa.uint32()),
         ("edgewarden.packets", pa.list_(pa.uint64())),
     ]

@@ -194,9 +194,7 @@ def test_the_zstd_command_agrees(tmp_path: Path) -> None:
     chunk=st.integers(1, 97),
     cut=st.integers(0, 10_000),
 )
-def test_frame_headers_know_the_boundary(
-    parts: list[bytes], checksum: bool, size: bool, chunk: int, cut: int
-) -> None:
+def test_frame_headers_know_the_boundary(parts: list[bytes], checksum: bool, size: bool, chunk: int, cut: int) -> None:
     """At a boundary exactly where whole frames end, in any chunking."""
     frames = [zst(part, checksum=checksum, size=size) for part in parts]
     ends = {0}

@@ -1,0 +1,1 @@
+"""All side effects: files, threads, processes, the command line."""

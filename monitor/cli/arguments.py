@@ -1,0 +1,154 @@
+"""Arguments that several commands share, and the checks of their values."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from monitor.cli.messages import Messages
+from monitor.exit_status import OperatorMistake
+from monitor.times import parse_time
+
+if TYPE_CHECKING:
+    from monitor.capture_arguments import CaptureArgument, SensorName
+    from rules.topology import Topology
+
+Run = Callable[[argparse.Namespace, Messages], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with usage mistakes told in one line and a hint."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+def general() -> argparse.ArgumentParser:
+    """Options that stand before or behind the name of a command."""
+    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    group = parser.add_argument_group("messages (on standard error)")
+    volume = group.add_mutually_exclusive_group()
+    volume.add_argument("--quiet", "-q", action="store_true", help="errors and warnings only, no progress bar")
+    volume.add_argument("--verbose", "-v", action="store_true", help="say more, with tracebacks")
+    group.add_argument("--log-format", choices=("text", "json"), help="messages as lines or as JSON objects")
+    return parser
+
+
+def command(
+    commands: Any, name: str, run: Run | None, *, summary: str, description: str, example: str
+) -> argparse.ArgumentParser:
+    """A sub-command with the general options and an example under its help."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog="example:\n  " + example.replace("\n", "\n  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[general()],
+    )
+    if run is not None:
+        parser.set_defaults(run=run)
+    return parser
+
+
+def add_output(parser: argparse.ArgumentParser, what: str = "the result") -> None:
+    parser.add_argument("--output", metavar="FILE", help=f"write {what} to FILE instead of standard output")
+
+
+def add_captures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "captures",
+        nargs="+",
+        metavar="[SENSOR=]CAPTURE[#N]",
+        help="pcap or pcapng (also inside .gz or .zst), a folder of them, a FIFO, or - for standard input; SENSOR is a "
+        "position (external, internal, lan, vpn) or a name under `sensors`; #N reads one pcapng interface, from 0",
+    )
+
+
+def add_topology(parser: argparse.ArgumentParser, fallback: str) -> None:
+    parser.add_argument("--topology", metavar="FILE", help=f"the declared topology; else {fallback}")
+
+
+def moment(text: str) -> int:
+    """A time on the command line, for argparse."""
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class NotYet(argparse.Action):
+    """An option that is promised but not built: refused in one sentence instead of ignored."""
+
+    def __init__(self, option_strings: list[str], dest: str, nargs: Any = None, **kwargs: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=nargs, help=argparse.SUPPRESS, **kwargs)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        parser.error(f"{option} is not built yet in this version")
+
+
+def topology_path(named: str | None, *, default: bool) -> str | None:
+    """Where the topology is: as named, else $EDGEWARDEN_TOPOLOGY, else (default) ./topology.yaml."""
+    path = named or os.environ.get("EDGEWARDEN_TOPOLOGY") or None
+    if path is None and default:
+        path = "topology.yaml"
+        if not os.path.exists(path):
+            raise OperatorMistake(
+                "no topology: name one with --topology FILE or $EDGEWARDEN_TOPOLOGY, or have ./topology.yaml "
+                "(edgewarden topology new writes one to start from)"
+            )
+    return path
+
+
+def load_topology(path: str) -> Topology:
+    """Read a topology. Raises OperatorMistake with all its faults, one a line."""
+    from rules.catalogue import RULE_IDS
+    from rules.load import TopologyFaults, TopologyUnreadable, load
+
+    try:
+        return load(path, known_rules=RULE_IDS)
+    except TopologyUnreadable as error:
+        raise OperatorMistake(str(error)) from None
+    except TopologyFaults as error:
+        count = len(error.faults)
+        raise OperatorMistake(f"the topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
+
+
+def expand_captures(
+    texts: list[str], topology: Topology | None, messages: Messages
+) -> tuple[list[CaptureArgument], list[str]]:
+    """The captures named, and a sentence for each that cannot be read. Raises OperatorMistake."""
+    from monitor.capture_arguments import ArgumentFault, SensorName, expand, parse
+    from parsers import probe_capture
+
+    sensors: list[SensorName] = []
+    if topology is not None:
+        sensors = [SensorName(sensor.name, sensor.position, sensor.side) for sensor in topology.sensors]
+    try:
+        named = [parse(text, sensors, sensor_needed=topology is not None) for text in texts]
+    except ArgumentFault as error:
+        raise OperatorMistake(str(error)) from None
+    expansion = expand(named, probe_capture)
+    if expansion.skipped:
+        files = "1 file that is no capture" if expansion.skipped == 1 else f"{expansion.skipped} files that are none"
+        messages.note(f"skipped {files} in the folders named")
+    return expansion.captures, expansion.faults
+
+
+def octets_to_read(captures: list[CaptureArgument]) -> int:
+    """Sum of the sizes as stored, for the progress bar; 0 when one of them is no regular file."""
+    total = 0
+    for capture in captures:
+        try:
+            size = os.stat(capture.path).st_size if capture.path != "-" else 0
+        except OSError:
+            continue
+        if not size:
+            return 0
+        total += size
+    return total

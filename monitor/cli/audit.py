@@ -1,0 +1,140 @@
+"""`edgewarden audit`: judge captures against the topology."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from typing import Any
+
+from monitor.cli.arguments import (
+    NotYet,
+    add_captures,
+    add_output,
+    add_topology,
+    command,
+    expand_captures,
+    load_topology,
+    moment,
+    octets_to_read,
+    topology_path,
+)
+from monitor.cli.messages import Messages
+from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, VIOLATIONS, OperatorMistake, OutputFailure, gravest
+from monitor.output import Output
+from rules.names import SEVERITIES
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "audit",
+        run,
+        summary="judge captures against the topology",
+        description="Reads captures, classifies every flow, judges it against the declared topology and says what was\n"
+        "seen: verdict, findings with their reasons, paths used, attempts, and what could not be seen.",
+        example="edgewarden audit --topology contoso.yaml external=outside.pcapng internal=inside.pcapng\n"
+        "edgewarden audit --format json --evidence evidence/ external=monday/ internal=tuesday.pcap.zst",
+    )
+    add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="of the result (default text)")
+    add_output(parser)
+    parser.add_argument("--report", metavar="FILE.html", help="write an HTML report, too")
+    parser.add_argument("--evidence", metavar="DIR", help="cut the first packets of violating flows into DIR")
+    parser.add_argument(
+        "--fail-on",
+        choices=(*SEVERITIES[:-1], "never"),
+        default="low",
+        help="lowest severity that makes the exit status 1 (default low)",
+    )
+    parser.add_argument("--from", dest="time_from", type=moment, metavar="T", help="judge packets from T on")
+    parser.add_argument("--to", dest="time_to", type=moment, metavar="T", help="judge packets before T")
+    for option in ("--store", "--config", "--waivers", "--filter", "--suggest"):
+        parser.add_argument(option, action=NotYet)
+    parser.add_argument("--second-opinion", action=NotYet, nargs=0)
+    add_captures(parser)
+
+
+def run(arguments: argparse.Namespace, messages: Messages) -> int:
+    path = topology_path(arguments.topology, default=True)
+    assert path is not None
+    topology = load_topology(path)
+    captures, mistakes = expand_captures(arguments.captures, topology, messages)
+    if arguments.evidence is not None:
+        for capture in captures:
+            if capture.path == "-" or not stat.S_ISREG(os.stat(capture.path).st_mode):
+                raise OperatorMistake(
+                    f"--evidence reads captures a second time, which {capture.path} does not allow: name a file"
+                )
+        _prepare(arguments.evidence)
+    if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:
+        raise OperatorMistake("--from is not before --to: nothing lies between them")
+
+    from monitor.audit import audit
+    from monitor.evidence import PACKETS, write_evidence
+    from monitor.replay import Settings
+    from reports.render import render_json, render_text
+
+    progress = messages.progress(octets_to_read(captures))
+    settings = Settings(arguments.time_from, arguments.time_to, PACKETS if arguments.evidence is not None else 0)
+    with Output(arguments.output) as out, _Report(arguments.report) as report:
+        outcome = audit(topology, captures, settings, mistakes, progress)
+        progress.done()
+        if arguments.evidence is not None:
+            try:
+                cut = write_evidence(arguments.evidence, outcome.found, {c.shown: c.path for c in captures})
+            except OSError as error:
+                raise OutputFailure(arguments.evidence, error) from error
+            for finding in outcome.result["findings"]:
+                finding["evidence"] = cut.get(finding["id"], [])
+        for mistake in outcome.mistakes:
+            messages.error(mistake)
+        for note in outcome.notes:
+            messages.warning(note)
+        render = render_json if arguments.format == "json" else render_text
+        out.write_text(render(outcome.result))
+        report.write(outcome.result)
+
+    statuses = [DONE]
+    if outcome.mistakes:
+        statuses.append(MISTAKE)
+    worst = outcome.worst()
+    if worst is not None and worst in SEVERITIES[: _failing(arguments.fail_on)]:
+        statuses.append(VIOLATIONS)
+    if outcome.inconclusive:
+        statuses.append(INCONCLUSIVE)
+    return gravest(statuses)
+
+
+def _failing(fail_on: str) -> int:
+    """How many of SEVERITIES make the exit status 1."""
+    return 0 if fail_on == "never" else SEVERITIES.index(fail_on) + 1
+
+
+class _Report:
+    """The HTML report beside the result, when one was asked for; opened first, so that a bad name is found first."""
+
+    def __init__(self, path: str | None) -> None:
+        self._output = Output(path) if path is not None else None
+
+    def __enter__(self) -> _Report:
+        if self._output is not None:
+            self._output.__enter__()
+        return self
+
+    def write(self, result: dict[str, Any]) -> None:
+        if self._output is not None:
+            from reports.render import render_html
+
+            self._output.write_text(render_html(result))
+
+    def __exit__(self, *error: Any) -> None:
+        if self._output is not None:
+            self._output.__exit__(*error)
+
+
+def _prepare(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputFailure(folder, error) from error

@@ -1,0 +1,90 @@
+"""`edgewarden topology`: check the declared topology, its JSON Schema, a file to start from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from monitor.cli.arguments import add_output, command, load_topology, topology_path
+from monitor.cli.messages import Messages
+from monitor.exit_status import DONE, VIOLATIONS
+from monitor.output import Output
+from rules.names import SEVERITIES
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "topology",
+        None,
+        summary="check, describe or begin a topology file",
+        description="The topology says what is installed where; everything is judged against it.",
+        example="edgewarden topology new --output topology.yaml\nedgewarden topology check topology.yaml",
+    )
+    groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = command(
+        groups,
+        "check",
+        run_check,
+        summary="all faults of a file, and what its design lacks",
+        description="Reports every fault at its line and column (exit 2), else what the design has that the vendor\n"
+        "does not support (exit 1 from severity high on).",
+        example="edgewarden topology check contoso.yaml",
+    )
+    check.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
+    schema = command(
+        groups,
+        "schema",
+        run_schema,
+        summary="JSON Schema of the file, for editors",
+        description="Prints the JSON Schema (2020-12) of a topology file.",
+        example="edgewarden topology schema --output topology.schema.json",
+    )
+    add_output(schema, "the schema")
+    new = command(
+        groups,
+        "new",
+        run_new,
+        summary="a commented file to start from",
+        description="Prints a small, valid topology with example addresses.",
+        example="edgewarden topology new --output topology.yaml",
+    )
+    add_output(new, "the file")
+
+
+def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
+    from rules.judge import variant_not_judged
+    from rules.lint import config_findings
+
+    path = topology_path(arguments.file, default=True)
+    assert path is not None
+    topology = load_topology(path)
+    found = config_findings(topology)
+    lines = [f"{topology.organization}: {', '.join(topology.variant().names)}"]
+    lines += [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in found]
+    variant = variant_not_judged(topology)
+    if variant is not None:
+        lines.append(f"note: {variant}")
+    lines.append(f"{path}: no faults, {len(found)} finding{'s' if len(found) != 1 else ''} about the design")
+    with Output(None) as out:
+        out.write_text("\n".join(lines) + "\n")
+    grave = SEVERITIES.index("high")
+    return VIOLATIONS if any(SEVERITIES.index(finding.severity) <= grave for finding in found) else DONE
+
+
+def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
+    from rules.catalogue import RULE_IDS
+    from rules.schema import topology_schema
+
+    with Output(arguments.output) as out:
+        out.write_text(json.dumps(topology_schema(RULE_IDS), indent=2, ensure_ascii=False) + "\n")
+    return DONE
+
+
+def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
+    from rules.template import TEMPLATE
+
+    with Output(arguments.output) as out:
+        out.write_text(TEMPLATE)
+    return DONE

@@ -1,0 +1,117 @@
+"""Where results go: standard output, or the file that was named.
+
+Strategy: a regular file (or one that does not exist yet) is written beside itself and renamed when it is whole, so that
+no half result is ever found; anything else, a FIFO or a device, is written in place and never replaced. A link is
+followed first. Whatever fails raises `OutputFailure`, which knows whose fault it was; a reader that has gone away is
+`BrokenPipeError`, which the command line turns into a quiet end.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+from monitor.exit_status import OutputFailure
+
+STANDARD_OUTPUT: Final = "standard output"
+
+
+class Output:
+    """`with Output(path) as out: out.write(bytes)`; path None = standard output."""
+
+    def __init__(self, path: str | None) -> None:
+        self.name = path if path is not None else STANDARD_OUTPUT
+        self._path = path
+        self._target = ""
+        self._temporary: str | None = None
+        self._file: BinaryIO | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self._path is None and sys.stdout.isatty()
+
+    def __enter__(self) -> Output:
+        """Opens the target, so that a wrong one is found before the work is done. Raises OutputFailure."""
+        if self._path is None:
+            self._file = sys.stdout.buffer
+            return self
+        try:
+            self._target = os.path.realpath(self._path)
+            try:
+                mode: int | None = os.stat(self._target).st_mode
+            except FileNotFoundError:
+                mode = None
+            if mode is None or stat.S_ISREG(mode):
+                if mode is not None and not os.access(self._target, os.W_OK):
+                    raise PermissionError(13, "Permission denied", self._path)
+                folder, name = os.path.split(self._target)
+                descriptor, self._temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".part", dir=folder)
+                os.fchmod(descriptor, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+                self._file = os.fdopen(descriptor, "wb")
+            else:
+                self._file = open(self._target, "wb")
+        except OSError as error:
+            raise OutputFailure(self.name, error) from error
+        return self
+
+    def write(self, data: Any) -> int:
+        """Write octets. Raises OutputFailure, BrokenPipeError."""
+        assert self._file is not None
+        try:
+            return self._file.write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailure(self.name, error) from error
+
+    def write_text(self, text: str) -> None:
+        self.write(text.encode("utf-8", "backslashreplace"))
+
+    @property
+    def closed(self) -> bool:
+        return self._file is None
+
+    def flush(self) -> None:
+        assert self._file is not None
+        try:
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailure(self.name, error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._file is not None
+        if self._path is None:
+            if kind is None:
+                self.flush()
+            return
+        try:
+            self._file.close()
+            if self._temporary is not None and kind is None:
+                os.replace(self._temporary, self._target)
+                self._temporary = None
+        except BrokenPipeError:
+            raise
+        except OSError as failure:
+            if kind is None:
+                raise OutputFailure(self.name, failure) from failure
+        finally:
+            self._file = None
+            if self._temporary is not None:
+                try:
+                    os.unlink(self._temporary)
+                except FileNotFoundError:
+                    pass
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
