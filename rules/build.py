@@ -15,6 +15,7 @@ from rules.references import SERVER_LISTS, selector_kind
 from rules.shape import At, network
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
 from rules.topology import Topology, ZonePrefix
+from rules.transports import TRANSPORTS, transport_number
 
 T = TypeVar("T")
 Values = dict[str, Any]
@@ -195,6 +196,8 @@ def _local_path(values: Values, declared: frozenset[str]) -> LocalPath:
     made = _renamed(values, {"from": "source", "to": "destination", "port": "ports"})
     for end in ("source", "destination"):
         made[end] = tuple(_selector(text, declared) for text in made[end])
+    number = transport_number(made["transport"])
+    made["transport"] = made["transport"] if number is None else TRANSPORTS[number]  # one spelling of each
     return LocalPath(**made)
 
 

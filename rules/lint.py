@@ -2,7 +2,8 @@
 
 Strategy: one small function per rule, each reading the model and yielding its findings; no traffic, no side effects.
 These findings are at position `config`: they change neither verdict nor exit status of an audit. Rules that need
-packets are elsewhere, also those that a file merely makes likely.
+packets are elsewhere, also those that a file merely makes likely (a second federating pool, Office Web Apps in the
+perimeter): they count once the traffic proves them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from rules import names
 from rules.components import Address, EdgeMember, EdgePool, Translated
 from rules.declared import edge_services
-from rules.topology import Topology, at_least
+from rules.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,55 +126,6 @@ def _network_of(topology: Topology, address: Address) -> str | None:
     return next((str(prefix.network) for prefix in topology.zones if address in prefix.network), None)
 
 
-def _edge_multiple_federation_routes(topology: Topology) -> Iterator[ConfigFinding]:
-    """One Edge pool of an organisation may be published for federation ("Define your Edge topology")."""
-    pools = [pool.fqdn for pool in topology.edge_pools if pool.federation]
-    if topology.federation.enabled and len(pools) > 1:
-        yield ConfigFinding(
-            "edge-multiple-federation-routes",
-            "medium",
-            f"{', '.join(pools)} are all published for federation; only one Edge pool may be",
-        )
-
-
-def _xmpp_unsupported_version(topology: Topology) -> Iterator[ConfigFinding]:
-    """Skype for Business Server 2019 has no XMPP; an older Edge must stay for it (its list of removed features)."""
-    pools = [pool for pool in topology.edge_pools if pool.xmpp.enabled]
-    if any(not at_least(pool.product, names.SFB_2019) for pool in topology.edge_pools):
-        return
-    for pool in pools:
-        yield ConfigFinding(
-            "xmpp-unsupported-version",
-            "medium",
-            f"{pool.fqdn} has XMPP enabled, which {pool.product} no longer has",
-            pool.fqdn,
-        )
-
-
-def _xmpp_multiple_sites(topology: Topology) -> Iterator[ConfigFinding]:
-    """XMPP is hosted in one site only ("Changes in Lync Server that affect Edge Server planning")."""
-    sites = dict.fromkeys(pool.site for pool in topology.edge_pools if pool.xmpp.enabled)
-    if len(sites) > 1:
-        yield ConfigFinding(
-            "xmpp-multiple-sites",
-            "medium",
-            f"XMPP is enabled in the sites {', '.join(sites)}; it may be in one",
-        )
-
-
-def _owas_in_perimeter(topology: Topology) -> Iterator[ConfigFinding]:
-    """Office Web Apps must be a domain member and belongs inside ("Components and topologies for conferencing")."""
-    for server in topology.office_web_apps:
-        outside = [a for a in server.address if topology.zone_of(a) in (names.PERIMETER_EXT, names.PERIMETER_INT)]
-        if outside:
-            yield ConfigFinding(
-                "owas-in-perimeter",
-                "low",
-                f"{server.fqdn} has {outside[0]} in the perimeter; Office Web Apps belongs inside",
-                server.fqdn,
-            )
-
-
 INVALID_NEGOTIATION: Final = frozenset(
     {
         ("unsupported", "required"),
@@ -213,10 +165,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _lb_mixed_mode,
     _hlb_with_nat,
     _edge_same_subnet,
-    _edge_multiple_federation_routes,
-    _xmpp_unsupported_version,
-    _xmpp_multiple_sites,
-    _owas_in_perimeter,
     _xmpp_invalid_negotiation,
     _director_missing,
 )

@@ -14,8 +14,8 @@ from pathlib import Path
 from rules.build import build
 from rules.document import MAX_BYTES, Fault, Faults, parse
 from rules.keys import TOPOLOGY
-from rules.names import OPTIONAL_PATHS
 from rules.references import check
+from rules.rows import table
 from rules.topology import Topology
 
 
@@ -35,13 +35,13 @@ def load(
     path: str | os.PathLike[str],
     *,
     known_rules: Collection[str] | None = None,
-    known_paths: Collection[str] = OPTIONAL_PATHS,
+    known_paths: Collection[str] | None = None,
 ) -> Topology:
     """Reads a topology file (a pipe will do, too).
 
     known_rules: ids that may stand under `policy.rules`; None leaves them unchecked. known_paths: ids of built-in
-    rows, which local paths may not take. Raises TopologyUnreadable when the file cannot be opened or read, and
-    TopologyFaults when what it says cannot be understood.
+    rows, which local paths may not take; None: those of the shipped table. Raises TopologyUnreadable when the file
+    cannot be opened or read, and TopologyFaults when what it says cannot be understood.
     """
     name = os.fspath(path)
     try:
@@ -61,14 +61,15 @@ def read(
     name: str,
     *,
     known_rules: Collection[str] | None = None,
-    known_paths: Collection[str] = OPTIONAL_PATHS,
+    known_paths: Collection[str] | None = None,
 ) -> Topology:
     """As `load`, of bytes at hand; `name` stands in messages. Raises TopologyFaults and nothing else."""
     faults = Faults(name)
     root = parse(data, faults)
     values = None if root is None else TOPOLOGY.read(root, faults)
     if values is not None:
-        check(values, faults, known_rules, known_paths)
+        rows = (row.id for row in table().rows) if known_paths is None else known_paths
+        check(values, faults, known_rules, frozenset(rows))
     if values is None or faults.found:
         raise TopologyFaults(faults.sorted())
     return build(values, name)

@@ -15,9 +15,7 @@ from rules import names
 from rules.components import Address, Network
 from rules.document import Faults, Mark, show
 from rules.shape import At, network
-
-PORTED: Final = ("tcp", "udp", "sctp")
-"""Transports whose local paths need a port."""
+from rules.transports import PORTED, TRANSPORTS, transport_number
 
 POOLS: Final = ("director_pools", "front_end_pools", "mediation_pools", "edge_pools")
 SERVER_LISTS: Final = ("office_web_apps", "branch_appliances", "infrastructure")
@@ -393,11 +391,19 @@ def _policy(
         for end in ("from", "to"):
             for selector in path.items(end):
                 _selector(selector, declared, faults)
-        transport = path.get("transport")
-        if transport in PORTED and "port" not in path.value:
-            faults.add(path.mark, "port is missing", f"the {transport} ports that the path may use")
-        elif transport is not None and transport not in PORTED and "port" in path.value:
-            faults.add(path.value["port"].mark, f"{transport} has no ports", "`port` with tcp, udp or sctp only")
+        if "transport" in path.value:
+            _transport(path, path.value["transport"], faults)
+
+
+def _transport(path: At, transport: At, faults: Faults) -> None:
+    number = transport_number(transport.value)
+    if number is None:
+        hint = faults.near(transport.value, TRANSPORTS, "an IANA protocol keyword such as tcp, udp, icmp, esp")
+        faults.add(transport.mark, f"{show(transport.value)} is no transport", hint)
+    elif number in PORTED and "port" not in path.value:
+        faults.add(path.mark, "port is missing", f"the {transport.value} ports that the path may use")
+    elif number not in PORTED and "port" in path.value:
+        faults.add(path.value["port"].mark, f"{transport.value} has no ports", "`port` with tcp, udp or sctp only")
 
 
 def _known_rule(name: At, known: Collection[str], faults: Faults) -> None:

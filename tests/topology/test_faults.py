@@ -94,6 +94,9 @@ CASES = [
     # local paths
     ("transport: udp, port: 123", "transport: esp, port: ▸123", "esp has no ports"),
     ("transport: udp, port: 123", "transport: udp", "port is missing"),
+    ("transport: udp", "transport: ▸upd", 'did you mean "udp"?'),
+    ("transport: udp", "transport: ▸256", '"256" (a number) does not fit here'),
+    ("id: local-ntp", "id: ▸ext-access-dns-udp", "is a built-in path"),
     ("port: 123", "port: [123, ▸\"9-1\"]", "a port range, low to high"),
     ("id: local-ntp", "id: ▸int-edge-dns", "is a built-in path"),
     ("id: local-ntp", "id: ▸Local NTP", "a name in lower case with hyphens"),

@@ -17,23 +17,6 @@ PUBLIC = (
     .replace(", private: 10.1.1.12}", "}")
     .replace(", private: 10.1.1.13}", "}")
 )
-SECOND_POOL = """\
-  - fqdn: edge9.example.net
-    site: south
-    next_hop: dir.example.net
-    federation: true
-    access: {fqdn: sip9.example.com}
-    webconf: {fqdn: webconf9.example.com}
-    av: {fqdn: av9.example.com}
-    xmpp: {enabled: true}
-    members:
-      - fqdn: edge91.example.net
-        internal: 10.1.2.91
-        access: {public: 192.0.2.91}
-        webconf: {public: 192.0.2.92}
-        av: {public: 192.0.2.93}
-reverse_proxies:
-"""
 
 
 def found(text: str) -> list[tuple[str, str, str | None]]:
@@ -96,38 +79,6 @@ def test_edge_same_subnet_without_translation() -> None:
 def test_the_narrowest_declared_network_decides() -> None:
     text = SITE.replace("10.1.1.0/24, ", "10.1.0.0/16, ")  # holds 10.1.2.0/24, which is declared more narrowly
     assert found(text) == []
-
-
-def test_one_pool_federates_and_one_site_has_xmpp() -> None:
-    both = changed("reverse_proxies:\n", SECOND_POOL).replace(
-        "    serves:", "    federation: true\n    xmpp: {enabled: true}\n    serves:"
-    )
-    assert found(both) == [("edge-multiple-federation-routes", "medium", None), ("xmpp-multiple-sites", "medium", None)]
-    assert found(both.replace("site: south\n    next_hop", "site: north\n    next_hop")) == [
-        ("edge-multiple-federation-routes", "medium", None)
-    ]
-    assert found(both.replace("    federation: true\n    xmpp", "    xmpp")) == [
-        ("xmpp-multiple-sites", "medium", None)
-    ]
-    assert ("edge-multiple-federation-routes", "medium", None) not in found(
-        both.replace("federation:\n  enabled: true", "federation:\n  enabled: false")
-    )
-
-
-@pytest.mark.parametrize(("version", "hit"), [("sfb-2015", False), ("sfb-2019", True), ("sfb-se", True)])
-def test_xmpp_needs_an_edge_that_still_has_it(version: str, hit: bool) -> None:
-    text = changed("    serves:", "    xmpp: {enabled: true}\n    serves:").replace(
-        "product: sfb-2015", f"product: {version}"
-    )
-    assert found(text) == ([("xmpp-unsupported-version", "medium", "edge.example.net")] if hit else [])
-    beside = text.replace("reverse_proxies:\n", SECOND_POOL.replace("    xmpp", "    product: lync-2013\n    xmpp"))
-    assert not any(rule == "xmpp-unsupported-version" for rule, _, _ in found(beside))
-
-
-def test_owas_in_perimeter() -> None:
-    text = SITE + "office_web_apps: [{fqdn: owas.example.net, address: 10.1.2.77}]\n"
-    assert found(text) == [("owas-in-perimeter", "low", "owas.example.net")]
-    assert found(text.replace("10.1.2.77", "10.10.1.77")) == []
 
 
 # "Negotiation settings for XMPP federated partners", complete matrix: TLS, SASL, dialback of what it calls not valid

@@ -45,6 +45,8 @@ from rules.components import (
     XmppProxy,
 )
 from rules.load import TopologyUnreadable, load
+from rules.names import OPTIONAL_PATHS
+from rules.rows import table
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
 from rules.template import TEMPLATE
 from rules.topology import Topology, ZonePrefix
@@ -342,6 +344,19 @@ def seconds(*moment: int) -> int:
 def test_when_a_local_path_ends(text: str, ends_ns: int | None) -> None:
     path = site(changed("expires: 2027-01-01", f'expires: "{text}"')).policy.local_paths[0]
     assert path.ends_ns == ends_ns
+
+
+def test_optional_paths_are_the_rows_that_the_table_calls_optional() -> None:
+    # The row to another Front End also applies when `director_bypass` is documented-open: the table has a switch for it.
+    switched = {"int-sip-edge-to-other-fe"}
+    assert {row.id for row in table().rows if row.optional} | switched == set(OPTIONAL_PATHS)
+    assert switched <= {row.id for row in table().rows}
+
+
+def test_a_transport_has_one_spelling() -> None:
+    for word in ("ICMPv6", "ipv6-icmp"):
+        text = changed("transport: udp, port: 123", f"transport: {word}")
+        assert site(text).policy.local_paths[0].transport == "ipv6-icmp"
 
 
 def test_the_configuration_comes_from_the_master_or_marked_pools_or_any_front_end() -> None:
