@@ -20,7 +20,7 @@ const PACKET_OVERHEAD: usize = 32;
 const SIMPLE_OVERHEAD: usize = 16;
 
 /// Interfaces of one section that are kept: a capture on "all interfaces" of a large host has some thousands.
-const MAX_INTERFACES: usize = 65_536;
+pub(super) const MAX_INTERFACES: usize = 65_536;
 
 /// Options behind a packet when the file ends inside them: more is no cut tail but a wrong length. Comments, the only
 /// long ones, have at most 64 KiB each.

@@ -160,6 +160,9 @@ fn extensions(version: u8, mut protocol: u8, mut part: Part<'_>) -> (u8, Part<'_
     (protocol, part, None)
 }
 
+/// Octets that `plausible` looks at.
+pub(super) const TELLING: usize = 6;
+
 /// Whether these octets can hardly be anything but an IP packet: what a tunnel without a type field, or inside UDP,
 /// must show before we believe that it is one. Lengths have to agree with what was on the wire.
 pub(super) fn plausible(part: Part<'_>, version: Option<u8>) -> bool {

@@ -139,6 +139,9 @@ pub(super) fn mpls<'a>(part: Part<'a>, outside: &mut Outside) -> Result<Upper<'a
     if ip::plausible(rest, None) {
         return Ok(Upper::Ip(None, rest));
     }
+    if rest.bytes.len() < ip::TELLING && rest.wire >= ip::TELLING {
+        return Err(rest.stop("mpls", "cut off before what the labels carry"));
+    }
     let control_word = rest.bytes.first().is_some_and(|first| first >> 4 == 0);
     let inside = if control_word {
         rest.skip(4).and_then(|part| plausible_ethernet(part, outside))
