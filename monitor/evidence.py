@@ -220,7 +220,7 @@ class _Interface:
 
     def nanoseconds(self, units: int) -> int:
         power = self.resolution & 0x7F
-        per_second = 1 << power if self.resolution & 0x80 else 10**power
+        per_second: int = 1 << power if self.resolution & 0x80 else 10**power
         return self.offset_seconds * 1_000_000_000 + units * 1_000_000_000 // per_second
 
 
@@ -245,7 +245,8 @@ def _block_time(head: bytes, order: str, kind: int, interfaces: Sequence[_Interf
     number, high, low = struct.unpack(order + ("III" if kind == _ENHANCED else "HxxII"), head[8:20])
     if number >= len(interfaces):
         return 0
-    return interfaces[number].nanoseconds(int(high) << 32 | int(low))
+    interface: _Interface = interfaces[number]
+    return interface.nanoseconds(high << 32 | low)
 
 
 def _packet_of_block(

@@ -1,10 +1,10 @@
 """Rows in one order, however many: sorted in memory while they fit, else in sorted runs on disk that are merged.
 
 Strategy: the key is (end, start, transport, source, destination, sensor), or with the start first; flows equal in all
-of it are one flow. Rows wait as Arrow tables. When they pass `budget` octets they are sorted and written as an Arrow IPC
-file of chunks. The merge holds one chunk of each run and always hands out all rows up to the smallest last key among
-them, since no row still on disk can come before that one. So memory is one budget, then one chunk a run; and with at
-most `FAN_IN` runs, which are merged into longer ones before there are more, that is bounded too.
+of it are one flow. Rows wait as Arrow tables. When they pass `budget` octets they are sorted and written as an Arrow
+IPC file of chunks. The merge holds one chunk of each run and always hands out all rows up to the smallest last key
+among them, since no row still on disk can come before that one. So memory is one budget, then one chunk a run; and
+with at most `FAN_IN` runs, which are merged into longer ones before there are more, that is bounded too.
 """
 
 from __future__ import annotations

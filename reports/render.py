@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from reports.visible import visible
 
@@ -56,7 +56,7 @@ def render_text(result: dict[str, Any]) -> str:
 
 def render_html(result: dict[str, Any]) -> str:
     """One self-contained page."""
-    page: str = _template("audit.html").render(
+    page = _template("audit.html").render(
         result=result,
         severities=[
             (severity, found)
@@ -68,9 +68,11 @@ def render_html(result: dict[str, Any]) -> str:
         unused=[path for path in result["paths"] if not path["flows"]],
         accounting=accounting(result["captures"]),
         loss_names=LOSSES,
+        began=min((c["first"] for c in result["captures"] if c["first"]), default=None),
+        ended=max((c["last"] for c in result["captures"] if c["last"]), default=None),
         title=_VERDICTS[result["verdict"]].capitalize(),
     )
-    return page
+    return str(page)
 
 
 def render_policy(listing: dict[str, Any]) -> str:
@@ -118,14 +120,14 @@ def endpoint(end: dict[str, Any]) -> str:
     """An end of a finding in words: component and role, else zone."""
     if end["component"] and end["role"]:
         return f"{end['component']} ({end['role']})"
-    return end["component"] or end["role"] or end["zone"] or "the site"
+    return str(end["component"] or end["role"] or end["zone"] or "the site")
 
 
 def ports(finding: dict[str, Any]) -> str:
     """The destination ports of a finding in words."""
     seen = finding["ports"]
     if not seen["distinct"]:
-        return finding["transport"]
+        return str(finding["transport"])
     if seen["distinct"] == 1:
         return f"{finding['transport']}/{seen['min']}"
     return f"{finding['transport']}/{seen['min']}-{seen['max']} ({seen['distinct']} ports)"
@@ -141,7 +143,7 @@ def moment(text: str | None) -> str:
 
 
 @cache
-def _template(name: str) -> Template:
+def _template(name: str) -> Any:
     environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
