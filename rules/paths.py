@@ -143,6 +143,8 @@ def _next_hop_is(kind: type, topology: Topology, pool: EdgePool | None) -> bool:
 # Name → (topology, pool) → is it held back?
 _NEEDS: Final[Mapping[str, Callable[[Topology, EdgePool | None], bool]]] = {
     "federation": lambda t, p: not t.federation.enabled or _each(lambda pool: pool.federation)(t, p),
+    # Media goes by the Edge of each user's own pool, published for federation or not.
+    "federated-media": lambda t, _: not t.federation.enabled,
     "ocs-2007-partner": lambda t, _: not any(s.product == names.OCS_2007 for s in t.federation.sip_partners),
     "public-im": lambda t, _: not t.federation.public_im.enabled,
     "hybrid": lambda t, _: not t.federation.office365.enabled,
@@ -160,6 +162,7 @@ _NEEDS: Final[Mapping[str, Callable[[Topology, EdgePool | None], bool]]] = {
 
 _MISSING: Final[Mapping[str, str]] = {
     "federation": "federation is off, or another Edge pool is published for it",
+    "federated-media": "federation is off",
     "ocs-2007-partner": "no partner with OCS 2007 is declared",
     "public-im": "public_im is off",
     "hybrid": "office365 is off",

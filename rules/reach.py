@@ -76,7 +76,9 @@ class Reach:
         )
 
     def federated(self, *, listed_only: bool) -> Members:
-        return self.partners() if listed_only else {**self.external(), **self.partners()}
+        """SIP partners. A listed one without addresses may be anybody: then no address can be refused by the list."""
+        nameless = any(not partner.access for partner in self.topology.federation.sip_partners)
+        return self.partners() if listed_only and not nameless else {**self.external(), **self.partners()}
 
     def relay_peers(self, pool: EdgePool | None) -> Members:
         """Peers of the relay range over UDP: before 2015 the products opened it for OCS 2007 partners alone."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rules import names
 from rules.facts import Facts, State
-from rules.observation import Evidence
+from rules.observation import Evidence, Initiator
 from rules.registry import rule
 
 
@@ -94,6 +94,11 @@ def unlisted_path(facts: Facts) -> str | None:
         return (
             f"{facts.source} opened {facts.at_port} to {facts.destination} and spoke {what} where {facts.leg.row} "
             f"allows {facts.leg.service}: find out what uses that port."
+        )
+    if facts.tcp and facts.observation.initiator == Initiator.FIRST:
+        return (
+            f"{facts.source} and {facts.destination} hold a connection on {facts.at_port} that no row allows, whoever "
+            "opened it: close the firewall to it or declare it under policy.local_paths."
         )
     return (
         f"{facts.source} opened {facts.at_port} to {facts.destination}, which no row allows: "

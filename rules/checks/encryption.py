@@ -164,8 +164,9 @@ def _ranged_peer(facts: Facts) -> bool:
     """An OCS 2007 partner or Office 365: the range is theirs."""
     federation = facts.site.topology.federation
     network = facts.source.network
-    if facts.source.has(names.O365_SIPFED, names.O365_MEDIA):
-        return federation.office365.enabled
+    hybrid = federation.office365
+    if hybrid.enabled and (not hybrid.media or facts.source.has(names.O365_SIPFED, names.O365_MEDIA)):
+        return True  # enabled without addresses: anybody may be Office 365, and the rule must prove its case
     if network is None or network.num_addresses != 1:
         return False
     address = network.network_address

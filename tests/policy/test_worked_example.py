@@ -1,7 +1,7 @@
 """The worked example of the path document, flow by flow: what is clean, what is not, and on which row or rule.
 
-Strategy: addresses, ports and expected rows are the document's own tables, written down here by hand. Every clean flow
-also cut after its handshake, before any payload: that must never make a finding.
+Strategy: addresses, ports and expected rows are the document's own tables, written down here by hand. Every clean
+flow is also cut after its handshake, before any payload: that must never make a finding.
 """
 
 from __future__ import annotations
