@@ -1,0 +1,83 @@
+"""The policy as data and in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rules.catalogue import RULE_IDS
+from rules.explain import policy_explain, policy_list
+from rules.rows import table
+from rules.site_policy import Policy, RuleSeverity
+from tests.policy.flows import contoso
+from tests.policy.test_paths import LYNC_2013
+
+
+def test_list_has_the_promised_shape() -> None:
+    listed = policy_list(contoso())
+    assert json.loads(json.dumps(listed)) == listed
+    assert list(listed) == ["paths", "rules"]
+    for path in listed["paths"]:
+        assert list(path) == [
+            "id",
+            "position",
+            "source",
+            "destination",
+            "transport",
+            "ports",
+            "service",
+            "initiator",
+            "applies",
+            "why",
+        ]
+        assert all(isinstance(port, int | str) for port in path["ports"])
+    assert {path["id"] for path in listed["paths"] if path["applies"]} == LYNC_2013
+    assert len(listed["paths"]) == len(table().rows)
+    for rule in listed["rules"]:
+        assert list(rule) == ["id", "severity", "positions", "state", "why"]
+        assert rule["state"] in ("on", "off", "not-observable")
+    assert {rule["id"] for rule in listed["rules"]} == RULE_IDS
+
+
+def test_list_follows_the_site() -> None:
+    topology = replace(
+        contoso(), policy=Policy(rules=(RuleSeverity("sip-udp", "off"), RuleSeverity("real-tls-on-av", "low")))
+    )
+    rules = {rule["id"]: rule for rule in policy_list(topology)["rules"]}
+    assert (rules["sip-udp"]["state"], rules["sip-udp"]["severity"]) == ("off", "high")
+    assert rules["real-tls-on-av"]["severity"] == "low"
+    assert rules["cert-expired"]["state"] == "not-observable"
+    assert rules["cert-expired"]["why"].startswith("not built yet")
+    opened = replace(contoso(), policy=Policy(director_bypass="documented-open"))
+    assert {r["id"]: r["severity"] for r in policy_list(opened)["rules"]}["director-bypass-sip"] == "info"
+
+
+def test_ports_are_numbers_and_ranges() -> None:
+    ports = {path["id"]: path["ports"] for path in policy_list(contoso())["paths"]}
+    assert ports["ext-av-range-tcp-in"] == ["50000-59999"]
+    assert ports["ext-rp-mobile-hairpin"] == [443, 80]
+    assert ports["ext-av-range-udp-out"] == ["1-65535"]
+
+
+@pytest.mark.parametrize("with_site", [True, False])
+def test_every_row_and_rule_can_be_explained(with_site: bool) -> None:
+    topology = contoso() if with_site else None
+    for wanted in [*RULE_IDS, *(row.id for row in table().rows)]:
+        text = policy_explain(wanted, topology)
+        assert text.startswith(wanted)
+        assert text.endswith("\n")
+        assert all(len(line) <= 120 for line in text.splitlines())
+    with pytest.raises(KeyError):
+        policy_explain("no-such-thing", topology)
+
+
+def test_an_explanation_says_what_matters() -> None:
+    text = policy_explain("director-bypass-sip", contoso())
+    assert "critical" in text
+    assert "edge-to-internal-unlisted" in text
+    off = policy_explain("ext-access-pic-in", contoso())
+    assert "does not apply here" in off
+    assert "public_im is off" in off
+    assert "not built yet" in policy_explain("cert-expired")
