@@ -61,6 +61,12 @@ struct Header {
     strong: bool,
 }
 
+/// The bit between RA and AD is reserved and zero; what asks has no reply code.
+fn is_flags(flags: u16) -> bool {
+    let response = flags & 0x8000 != 0;
+    matches!(flags >> 11 & 0x0f, QUERY | NOTIFY | UPDATE) && flags & 0x0040 == 0 && (response || flags & 0x000f == 0)
+}
+
 /// Header bits and counts, RFC 1035 4.1.1; `room` = octets after it. None where it can be no header at all.
 fn header(cursor: &mut Cursor<'_>, room: usize) -> Option<Header> {
     cursor.skip(2).ok()?;
@@ -70,12 +76,11 @@ fn header(cursor: &mut Cursor<'_>, room: usize) -> Option<Header> {
         *count = cursor.u16().ok()?;
     }
     let [questions, answers, authority, additional] = counts;
-    let response = flags & 0x8000 != 0;
-    let opcode = flags >> 11 & 0x0f;
-    // The bit between RA and AD is reserved and zero; what asks has no reply code.
-    if !matches!(opcode, QUERY | NOTIFY | UPDATE) || flags & 0x0040 != 0 || !response && flags & 0x000f != 0 {
+    if !is_flags(flags) {
         return None;
     }
+    let response = flags & 0x8000 != 0;
+    let opcode = flags >> 11 & 0x0f;
     let records = [answers, authority, additional]
         .into_iter()
         .map(usize::from)
@@ -260,12 +265,10 @@ pub fn probe(bytes: &[u8]) -> Probe {
     }
     let mut cursor = Cursor::new(message);
     if message.len() < HEADER {
-        // An opcode out of range shows at the third octet.
-        let opcode = message.get(2).map_or(0, |flags| u16::from(flags >> 3 & 0x0f));
-        return if matches!(opcode, QUERY | NOTIFY | UPDATE) {
-            Probe::More
-        } else {
-            Probe::No
+        return match message {
+            [_, _, high, low, ..] if !is_flags(u16::from_be_bytes([*high, *low])) => Probe::No,
+            [_, _, _, _, 1..=255, ..] | [_, _, _, _, 0, 0 | 2..=255, ..] => Probe::No,
+            _ => Probe::More,
         };
     }
     // Over TCP all servers see one question.
@@ -333,3 +336,6 @@ impl StreamReader for Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,6 +336,9 @@ impl StreamReader for Reader {
             http(context);
             return Step::Done;
         }
+        if self.client.is_none() && PREFACE.starts_with(bytes) {
+            return Step::More(0);
+        }
         let mut rest = bytes;
         loop {
             let phase = self.phase.get(own).copied().unwrap_or(Phase::Ignore);
@@ -421,3 +424,6 @@ impl Reader {
         self.client == Some(side) && self.phase.get(side.other().index()) == Some(&Phase::Ignore)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,192 @@ fn packet(cursor: &mut Cursor<'_>) -> Option<(u8, usize, bool, usize)> {
     let known = first & 0xc0 == 0x80 && (192..=223).contains(&kind);
     known.then_some((kind, usize::from(first & 0x1f), first & 0x20 != 0, usize::from(words)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::splits::with_context;
+    use super::*;
+    use crate::facts::Facts;
+    use proptest::prelude::*;
+    use Side::{A, B};
+
+    #[derive(Default)]
+    struct Flow {
+        state: State,
+        facts: Facts,
+    }
+
+    impl Flow {
+        fn hear(&mut self, side: Side, payload: &[u8]) -> bool {
+            let state = &mut self.state;
+            with_context(&mut self.facts, |context| read_datagram(side, payload, state, context))
+        }
+    }
+
+    /// RFC 3550 5.1: V=2, payload type 8 (PCMA), 20 ms each.
+    fn packet(ssrc: u32, sequence: u16) -> Vec<u8> {
+        // Signed, so that it goes on where the sequence number begins again.
+        let timestamp = i32::from(sequence as i16) * 160;
+        [
+            &[0x80, 0x08][..],
+            &sequence.to_be_bytes(),
+            &timestamp.to_be_bytes(),
+            &ssrc.to_be_bytes(),
+            &[0xd5; 160],
+        ]
+        .concat()
+    }
+
+    /// A sender report with one block and an SDES, from a public capture of a call (payload sizes by RFC 3550 6.4.1).
+    fn compound() -> Vec<u8> {
+        let report = [&[0x81, 200, 0, 12][..], &[0x11; 48]].concat();
+        let items = [
+            &[0x81, 202, 0, 3][..],
+            &[0, 0, 0, 1, 1, 4, b'a', b'@', b'b', b'c', 0, 0],
+        ]
+        .concat();
+        [report, items].concat()
+    }
+
+    #[test]
+    fn three_in_order_are_a_source() {
+        let mut flow = Flow::default();
+        let heard: Vec<bool> = (65534..=65535)
+            .chain(0..3)
+            .map(|sequence| flow.hear(A, &packet(7, sequence)))
+            .collect();
+        assert_eq!(
+            heard,
+            [false, false, true, true, true],
+            "around the end of the sequence numbers"
+        );
+        assert_eq!(
+            (flow.facts.services(), flow.facts.rtp_packets),
+            (&[Service::Rtp][..], [5, 0])
+        );
+        assert_eq!(flow.facts.opener, None, "media tells nothing about who opened");
+    }
+
+    #[test]
+    fn loss_order_and_copies_do_no_harm() {
+        let mut flow = Flow::default();
+        for sequence in [10, 10, 12, 11] {
+            assert!(!flow.hear(A, &packet(7, sequence)));
+        }
+        assert!(flow.hear(A, &packet(7, 15)));
+    }
+
+    #[test]
+    fn audio_and_video_on_one_flow() {
+        let mut flow = Flow::default();
+        for sequence in 0..3 {
+            flow.hear(A, &packet(7, sequence));
+            flow.hear(A, &packet(8, 1000 + sequence));
+        }
+        assert_eq!(flow.facts.rtp_packets, [6, 0]);
+    }
+
+    #[test]
+    fn unlike_sequences_are_none() {
+        let mut flow = Flow::default();
+        for n in 0..200_u16 {
+            flow.hear(A, &packet(7, n.wrapping_mul(977)));
+            flow.hear(B, &packet(u32::from(n), n));
+            flow.hear(B, &packet(7, 5));
+        }
+        assert_eq!((flow.facts.services(), flow.facts.rtp_packets), (&[][..], [0, 0]));
+    }
+
+    #[test]
+    fn a_counter_with_random_timestamps_is_none() {
+        let mut flow = Flow::default();
+        for n in 0..100_u16 {
+            let mut bytes = packet(7, n);
+            bytes[4] = (n % 2) as u8 * 0x80;
+            assert!(!flow.hear(A, &bytes));
+        }
+    }
+
+    #[test]
+    fn the_header_must_have_room() {
+        let good = packet(7, 1);
+        assert!(probe_datagram(&good[..12]));
+        for length in 0..12 {
+            assert!(!probe_datagram(&good[..length]));
+        }
+        let change = |at: usize, byte: u8, length: usize| {
+            let mut bytes = good[..length].to_vec();
+            bytes[at] = byte;
+            probe_datagram(&bytes)
+        };
+        assert!(!change(0, 0x40, 172) && !change(0, 0xc0, 172), "version");
+        assert!(
+            !change(0, 0x83, 20) && change(0, 0x83, 24),
+            "three contributing sources"
+        );
+        assert!(
+            !change(0, 0x90, 14) && !change(0, 0x90, 172),
+            "an extension that is longer than the packet"
+        );
+        assert!(!change(1, 72, 172) && !change(1, 0xc8, 172), "RTCP's types");
+    }
+
+    #[test]
+    fn a_compound_alone_is_rtcp() {
+        let bytes = compound();
+        let mut flow = Flow::default();
+        assert!(flow.hear(A, &bytes));
+        assert_eq!(
+            (flow.facts.services(), flow.facts.rtp_packets),
+            (&[Service::Rtcp][..], [0, 0])
+        );
+        assert!(
+            Flow::default().hear(A, &[0x80, 201, 0, 1, 0, 0, 0, 9]),
+            "an empty receiver report"
+        );
+        for length in (0..bytes.len()).filter(|&length| length != 52) {
+            assert!(!Flow::default().hear(A, &bytes[..length]), "cut to {length}");
+        }
+        assert!(
+            !Flow::default().hear(
+                A,
+                &[0x82, 200, 0, 12].iter().copied().chain([0; 48]).collect::<Vec<_>>()
+            ),
+            "two blocks need more"
+        );
+        assert!(
+            !Flow::default().hear(A, &[0x81, 202, 0, 1, 0, 0, 0, 9]),
+            "does not begin with a report"
+        );
+        assert!(
+            !Flow::default().hear(A, &[0xa0, 201, 0, 1, 0, 0, 0, 9]),
+            "the first is never padded"
+        );
+    }
+
+    #[test]
+    fn secured_reports_need_known_media() {
+        let secured = [&[0x80, 201, 0, 1][..], &[0, 0, 0, 9], &[0xee; 30]].concat();
+        let feedback = [&[0x8f, 206, 0, 4][..], &[0xaa; 16], &[0x80, 0, 0, 1], &[0xbb; 10]].concat();
+        for bytes in [secured, feedback] {
+            assert!(!Flow::default().hear(B, &bytes));
+            let mut flow = Flow::default();
+            for sequence in 0..3 {
+                flow.hear(A, &packet(7, sequence));
+            }
+            assert!(flow.hear(B, &bytes));
+            assert_eq!(flow.facts.services(), [Service::Rtp, Service::Rtcp]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_datagrams_are_none(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..60)) {
+            let mut flow = Flow::default();
+            for (n, payload) in payloads.iter().enumerate() {
+                flow.hear(if n % 2 == 0 { A } else { B }, payload);
+            }
+            prop_assert!(flow.facts.services().is_empty());
+        }
+    }
+}

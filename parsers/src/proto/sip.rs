@@ -378,3 +378,6 @@ impl StreamReader for Reader {
         step.unwrap_or(Step::More(bytes.len().saturating_sub(rest.len())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,21 +13,11 @@ const TEXT_LIMIT: usize = 8 * 1024;
 pub fn probe(bytes: &[u8]) -> Probe {
     match string(bytes) {
         Probe::No => {
-            let text = bytes.get(..TEXT_LIMIT).unwrap_or(bytes);
-            let after_line = |at: usize| {
-                text.get(at.saturating_add(1)..)
-                    .is_some_and(|line| string(line) == Probe::Yes)
-            };
-            let ends = text
-                .iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b'\n')
-                .map(|(at, _)| at);
             // RFC 4253 4.2: UTF-8 text, each line ended; NUL is the mark of something else.
-            if ends
-                .take_while(|&at| !text.get(..at).unwrap_or_default().contains(&0))
-                .any(after_line)
-            {
+            let head = bytes.get(..TEXT_LIMIT).unwrap_or(bytes);
+            let text = head.split(|&byte| byte == 0).next().unwrap_or_default();
+            let mut lines = text.split_inclusive(|&byte| byte == b'\n').skip(1);
+            if lines.any(|line| string(line) == Probe::Yes) {
                 Probe::Yes
             } else {
                 Probe::No

@@ -29,6 +29,9 @@ const ATTRIBUTES: usize = 64;
 
 /// Whether these are the first bytes of an XMPP stream, or stanzas from the middle of one.
 pub fn probe(bytes: &[u8]) -> Probe {
+    if MARK.starts_with(bytes) {
+        return Probe::More;
+    }
     let mut rest = bytes.strip_prefix(MARK).unwrap_or(bytes);
     loop {
         let text = rest.trim_ascii_start();
@@ -54,7 +57,7 @@ pub fn probe(bytes: &[u8]) -> Probe {
 
 /// Whether what is there of the first tag can still become one of ours.
 fn may_begin(start: &[u8]) -> bool {
-    if start.is_empty() || MARK.starts_with(start) {
+    if start.is_empty() {
         return true;
     }
     let Some(tag) = start.strip_prefix(b"<") else {
@@ -302,8 +305,12 @@ impl Reader {
             return Next::Done;
         };
         own.begun = true;
-        if tag.body.starts_with(b"?") || tag.body.starts_with(b"!") {
+        if tag.body.starts_with(b"?") {
             return Next::Go;
+        }
+        // Comments and document types are forbidden (RFC 6120 11.1).
+        if tag.body.starts_with(b"!") {
+            return Next::Broken;
         }
         if tag.is_stream() {
             // Also after SASL, when the stream begins anew on the same connection (RFC 6120 4.3.3).
@@ -403,3 +410,6 @@ impl StreamReader for Reader {
         Step::More(consumed)
     }
 }
+
+#[cfg(test)]
+mod tests;

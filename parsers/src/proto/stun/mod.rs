@@ -91,3 +91,6 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
         Class::Indication => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

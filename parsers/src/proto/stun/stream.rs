@@ -215,12 +215,15 @@ impl StreamReader for Reader {
             Some(framing) => framing,
             None => {
                 let framings = [Framing::Microsoft, Framing::Rfc4571, Framing::Bare];
-                match framings.into_iter().find(|&framing| fits(framing, bytes) == Probe::Yes) {
-                    Some(framing) => framing,
-                    None if context.facts.pseudo_tls.hello || context.facts.pseudo_tls.reply => Framing::Microsoft,
-                    None if bytes.starts_with(&[3, 0]) => Framing::Microsoft,
-                    None if probe(bytes) == Probe::More => return Step::More(0),
-                    None => return Step::Broken,
+                let sure = framings.into_iter().find(|&framing| fits(framing, bytes) == Probe::Yes);
+                let after_pseudo_tls = context.facts.pseudo_tls.hello || context.facts.pseudo_tls.reply;
+                match (sure, probe(bytes)) {
+                    _ if after_pseudo_tls => Framing::Microsoft,
+                    (Some(framing), _) => framing,
+                    (None, Probe::More) => return Step::More(0),
+                    (None, Probe::No) => return Step::Broken,
+                    // Data frames of a session joined late.
+                    (None, Probe::Yes) => Framing::Microsoft,
                 }
             }
         };
