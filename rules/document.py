@@ -75,7 +75,8 @@ class Fault:
     file: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message} ({self.hint})"
+        name = "".join(c if c.isprintable() else _escape(c) for c in self.file)
+        return f"{name}:{self.line}:{self.column}: {self.message} ({self.hint})"
 
 
 @dataclass(slots=True)

@@ -39,17 +39,16 @@ PRODUCT: Final = Choice(names.PRODUCTS)
 TRANSLATED: Final = Keys(
     (
         Key("public", ADDRESSES, "the addresses on the Internet, one or a list", required=True),
-        Key("private", ADDRESSES, "their static translations, by family and position; absent: not translated"),
+        Key("private", ANY_ADDRESSES, "their static translations, by family and position; absent: not translated"),
     )
 )
 PROXY_EXTERNAL: Final = Keys(
     (
-        Key("public", ADDRESSES, "the addresses on the Internet, one or a list"),
-        Key("private", ADDRESSES, "the host's own addresses where they differ"),
-    ),
-    some=True,
+        Key("public", ANY_ADDRESSES, "the addresses on the Internet, one or a list"),
+        Key("private", ANY_ADDRESSES, "the host's own addresses where they differ"),
+    )
 )
-VIP: Final = Either(TRANSLATED, ADDRESSES)
+VIP: Final = Either(TRANSLATED, ANY_ADDRESSES)
 
 
 def members(*more: Key) -> Many:
@@ -160,7 +159,7 @@ EDGE_POOL: Final = Keys(
                     Key("access", VIP, "of the Access Edge service"),
                     Key("webconf", VIP, "of the Web Conferencing Edge service"),
                     Key("av", VIP, "of the A/V Edge service"),
-                    Key("internal", ADDRESSES, "of the internal interfaces"),
+                    Key("internal", ANY_ADDRESSES, "of the internal interfaces"),
                 )
             ),
             "virtual addresses of hardware load balancing",
@@ -184,7 +183,7 @@ REVERSE_PROXY: Final = Keys(
     (
         Key("fqdn", Host(), "its name", required=True),
         Key("external", PROXY_EXTERNAL, "external addresses; of a cluster its virtual ones"),
-        Key("internal", ADDRESSES, "address of the internal interface"),
+        Key("internal", ANY_ADDRESSES, "address of the internal interface"),
         Key(
             "members",
             Many(
@@ -209,7 +208,7 @@ WEB: Final = Keys(
     (
         Key("external", Host(), "name of the external web services"),
         Key("internal", Host(), "name of the internal web services"),
-        Key("vip", ADDRESSES, "virtual address of the web services"),
+        Key("vip", ANY_ADDRESSES, "virtual address of the web services"),
         Key("vip_translates", Flag(), "the virtual address maps 443 and 80 to the external ports", default=False),
         Key("external_https", PORT, "port of the external web site", default=4443),
         Key("external_http", PORT, "port of the external web site without TLS", default=8080),
@@ -220,7 +219,7 @@ DIRECTOR_POOL: Final = Keys(
     (
         Key("fqdn", Host(), "name of the pool", required=True),
         Key("web", WEB, "web services"),
-        Key("sip_vip", ADDRESSES, "virtual address for SIP (hardware load balancing)"),
+        Key("sip_vip", ANY_ADDRESSES, "virtual address for SIP (hardware load balancing)"),
         Key("members", MEMBERS, "its servers", required=True),
         SITE,
     )
@@ -234,7 +233,7 @@ FRONT_END_POOL: Final = Keys(
         Key("xmpp_gateway", Flag(), "its servers run the XMPP gateway", default=False),
         Key("cms_master", Host(), "the member that replicates the configuration"),
         Key("cms", Flag(), "any member may replicate the configuration", default=False),
-        Key("sip_vip", ADDRESSES, "virtual address for SIP (hardware load balancing)"),
+        Key("sip_vip", ANY_ADDRESSES, "virtual address for SIP (hardware load balancing)"),
         Key("members", MEMBERS, "its servers", required=True),
         SITE,
     )
@@ -398,7 +397,7 @@ TOPOLOGY: Final = Keys(
             "certificates",
             Keys(
                 tuple(
-                    Key(listener, Many(Host(wildcard=True), 1, or_one=True), f"of {about}")
+                    Key(listener, Many(Host(wildcard=True), or_one=True), f"of {about}")
                     for listener, about in names.CERTIFICATE_LISTENERS
                 )
             ),

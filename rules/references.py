@@ -326,10 +326,17 @@ def _ports(pool: At, service: str, single: bool) -> set[int]:
 
 def _proxies(root: At, faults: Faults) -> None:
     for proxy in root.items("reverse_proxies"):
-        if not proxy.value.get("members"):
+        members = proxy.items("members")
+        for holder in members or (proxy,):
+            external = holder.value.get("external")
+            if external is not None and _empty(external):
+                faults.add(external.mark, "no address", "public, private or both")
+        if not members:
             for key in ("external", "internal"):
-                if key not in proxy.value and "fqdn" in proxy.value:
+                if key not in proxy.written:
                     faults.add(proxy.mark, f"{key} is missing", "the proxy's addresses, or `members`")
+            if "internal" in proxy.value and not proxy.items("internal"):
+                faults.add(proxy.value["internal"].mark, "no address", "the proxy's addresses, or `members`")
         seen: dict[str, Mark] = {}
         for entry in (*proxy.items("publishes"), *proxy.items("other_sites")):
             host = entry.value.get("host") if isinstance(entry.value, dict) else entry
@@ -338,6 +345,11 @@ def _proxies(root: At, faults: Faults) -> None:
             first = seen.setdefault(host.value, host.mark)
             if first != host.mark:
                 faults.add(host.mark, f"{show(host.value)} is published twice", _once(first))
+
+
+def _empty(addresses: At) -> bool:
+    """Whether nothing is written but empty lists."""
+    return all(key in addresses.value and not addresses.value[key].value for key in addresses.written)
 
 
 def _sensors(root: At, faults: Faults) -> None:
@@ -400,7 +412,7 @@ def _transport(path: At, transport: At, faults: Faults) -> None:
     if number is None:
         hint = faults.near(transport.value, TRANSPORTS, "an IANA protocol keyword such as tcp, udp, icmp, esp")
         faults.add(transport.mark, f"{show(transport.value)} is no transport", hint)
-    elif number in PORTED and "port" not in path.value:
+    elif number in PORTED and "port" not in path.written:
         faults.add(path.mark, "port is missing", f"the {transport.value} ports that the path may use")
     elif number not in PORTED and "port" in path.value:
         faults.add(path.value["port"].mark, f"{transport.value} has no ports", "`port` with tcp, udp or sctp only")

@@ -40,6 +40,8 @@ class At:
 
     value: Any
     mark: Mark
+    written: frozenset[str] = frozenset()
+    """Of a mapping: the keys that hold something, right or wrong."""
 
     def get(self, key: str) -> Any:
         """The plain value (no longer wrapped) of a key of a mapping, None when absent."""
@@ -387,6 +389,7 @@ class Keys:
         known = {key.name: key for key in self.keys}
         seen: dict[str, Mark] = {}
         result: dict[str, At] = {}
+        written: set[str] = set()
         for name, value in unique(node, seen, faults):
             key = known.get(name.text)
             if key is None:
@@ -399,6 +402,7 @@ class Keys:
                 if key.required:
                     faults.add(value.mark, f"{key.name} is empty", key.about)
             else:
+                written.add(key.name)
                 read = key.shape.read(value, faults)
                 if read is not None:
                     result[key.name] = read
@@ -407,7 +411,7 @@ class Keys:
                 faults.add(node.mark, f"{key.name} is missing", key.about)
         if self.some and not any(key.name in seen for key in self.keys):
             faults.add(node.mark, "an empty mapping", "one of " + ", ".join(known))
-        return At(result, node.mark)
+        return At(result, node.mark, frozenset(written))
 
     def schema(self) -> Schema:
         schema: Schema = {

@@ -89,7 +89,10 @@ CASES = [
     # pairs
     ("private: 10.1.1.13}", 'private: ▸[10.1.1.13, "2001:db8:1::14", "2001:db8:1::15"]}', "2 private for 1 public IPv6 addresses"),
     ("private: 10.1.1.12}", "private: ▸\"2001:db8:1::12\"}", "1 private for 0 public IPv6 addresses"),
-    ("external: {public: 192.0.2.21, private: 10.1.1.21}", "external: ▸{}", "an empty mapping"),
+    ("external: {public: 192.0.2.21, private: 10.1.1.21}", "external: ▸{}", "no address"),
+    ("    internal: 10.1.2.21\n", "    internal: ▸[]\n", "no address"),
+    ("    internal: 10.1.2.21\n", "    internal: ▸10.1.2\n", "the IPv4 or IPv6 address of a host"),
+    ("port: 123", "port: ▸0", "a whole number, 1 to 65535"),
     ("    internal: 10.1.2.21\n", "", "internal is missing"),
     # local paths
     ("transport: udp, port: 123", "transport: esp, port: ▸123", "esp has no ports"),
@@ -136,7 +139,7 @@ def test_the_site_has_no_fault() -> None:
 def test_one_fault_at_its_place(old: str, new: str, message: str) -> None:
     text = SITE + "mobility: true\n" if old == "mobility: true" else SITE
     assert text.count(old) == 1
-    if "▸" not in new:
+    if "▸" not in new:  # a key was taken out
         text = text.replace(LACKING[old], "▸" + LACKING[old])
     text, places = marked(text.replace(old, new))
     found = faults(text)
@@ -188,6 +191,51 @@ def test_nat_none_refuses_each_private_address_that_differs() -> None:
 def test_an_unknown_site_is_a_fault_even_without_a_list_of_sites() -> None:
     found = faults(changed("sites: [{name: north}, {name: south}]\n", ""))
     assert [(line, column) for line, column, _ in found] == [(36, 11)]
+
+
+UNDERSTOOD = {
+    "an empty list is none": ("private: 10.1.1.12}", "private: []}"),
+    "an empty key is none": ("    serves: [fe.example.net]", "    serves:\n    vips:"),
+    "a lone server's virtual address is its own": (
+        "      - {fqdn: dir.example.net, address: 10.10.1.11}",
+        "      - {fqdn: dir1.example.net, address: 10.10.1.11}\n    web: {vip: 10.10.1.11}",
+    ),
+    "Mediation runs on the Front Ends": (
+        "infrastructure:\n",
+        "mediation_pools:\n  - fqdn: fe.example.net\n    members: [{fqdn: fe1.example.net, address: 10.10.1.21}]\n"
+        "infrastructure:\n",
+    ),
+    "hosted partners share an Edge": (
+        "product: ocs-2007}",
+        "product: ocs-2007}\n    - {domain: other.example, access: [198.51.100.11]}",
+    ),
+    "a domain may be partner for SIP and XMPP": ("domain: jabber.example", "domain: partner.example"),
+    "a proxy opens connections from the address it has": (
+        "    other_sites: [shop.example.com]",
+        "    other_sites: [shop.example.com]\n    snat: [10.1.2.21, 10.1.2.22]",
+    ),
+    "administrators sit on servers": ("clients:\n", "clients:\n  admin: [10.10.1.21]\n"),
+    "a gateway is a firewall": ("clients:\n", "vpn: {gateways: [192.0.2.1]}\nclients:\n"),
+    "a balancer's source is a virtual address": ("clients:\n", "lb: {internal_snat: [10.10.1.20]}\nclients:\n"),
+    "a cluster of proxies behind one address": (
+        "    internal: 10.1.2.21\n",
+        "    members:\n"
+        "      - {fqdn: p1.example.net, external: {public: 192.0.2.21, private: 10.1.1.22}, internal: 10.1.2.22}\n"
+        "      - {fqdn: p2.example.net, external: {private: 10.1.1.23}, internal: 10.1.2.23}\n",
+    ),
+    "a word in other letters": ("next_hop: dir.example.net", "next_hop: DIR.Example.NET."),
+}  # what looks like a contradiction and is none
+
+
+@pytest.mark.parametrize("name", UNDERSTOOD)
+def test_what_is_understood_is_no_fault(name: str) -> None:
+    assert faults(changed(*UNDERSTOOD[name])) == []
+
+
+def test_a_file_name_cannot_forge_a_line() -> None:
+    with pytest.raises(TopologyFaults) as caught:
+        read(b"- a\n", "a\nb.yaml:1:1: all is well")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_services_on_one_address_need_ports_of_their_own() -> None:

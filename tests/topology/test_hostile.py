@@ -42,13 +42,13 @@ def test_arbitrary_octets(data: bytes) -> None:
     tried(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(PIECES | st.text(max_size=4), max_size=40))
 def test_arbitrary_yaml(pieces: list[str]) -> None:
     tried("".join(pieces).encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(SITE)), st.integers(0, 30), st.lists(PIECES | st.text(max_size=3), max_size=3))
 def test_a_site_with_a_hole_or_a_splinter(start: int, length: int, pieces: list[str]) -> None:
     text = SITE[:start] + "".join(pieces) + SITE[start + length :]

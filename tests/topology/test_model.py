@@ -44,7 +44,8 @@ from rules.components import (
     XmppPartner,
     XmppProxy,
 )
-from rules.load import TopologyUnreadable, load
+from rules.lint import config_findings
+from rules.load import TopologyUnreadable, load, read
 from rules.names import OPTIONAL_PATHS
 from rules.rows import table
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
@@ -243,6 +244,44 @@ def test_contoso_is_the_site_of_the_worked_example() -> None:
     assert contoso.variant().names == ("two-firewalls", "separate-ip", "dns-lb", "nat", "director")
 
 
+def contoso_as(plan: str) -> Topology:
+    """The worked example's other plans: the same site with one address, with hardware balancing, with one firewall."""
+    text = CONTOSO.read_text()
+    if plan == "single-ip":
+        for service, last in (("webconf", 2), ("av", 3)):
+            for node in (0, 1):
+                text = text.replace(
+                    f"{service}: {{public: 203.0.113.{last}{node}, private: 10.45.16.{last}{node}}}",
+                    f"{service}: {{public: 203.0.113.1{node}, private: 10.45.16.1{node}}}",
+                )
+        text = text.replace("webcon.contoso.com, port: 443", "webcon.contoso.com, port: 444")
+        text = text.replace("sip.contoso.com, port: 443", "sip.contoso.com, port: 5061")
+    elif plan == "hlb":
+        for last in (1, 2, 3):
+            for node in (0, 1):
+                address = f"203.0.113.{last}{node}, private: 10.45.16.{last}{node}"
+                text = text.replace(address, f"203.0.113.{last}{node + 2}")
+        vips = "vips: {access: 203.0.113.10, webconf: 203.0.113.20, av: 203.0.113.30, internal: 172.25.33.9}"
+        text = text.replace("    members:\n      - fqdn: edge01", f"    {vips}\n    members:\n      - fqdn: edge01")
+        text = text.replace("{external: dns, internal: dns}", "{external: hardware, internal: hardware}")
+    elif plan == "one-firewall":
+        text = text.replace("  internal: {addresses: [172.25.33.1, 192.168.10.1]}\n", "")
+    return read(text.encode(), plan)
+
+
+@pytest.mark.parametrize(
+    ("plan", "names"),
+    [
+        ("single-ip", ("two-firewalls", "single-ip", "dns-lb", "nat", "director")),
+        ("hlb", ("two-firewalls", "separate-ip", "hlb", "public", "director")),
+        ("one-firewall", ("one-firewall", "separate-ip", "dns-lb", "nat", "director")),
+    ],
+)
+def test_other_plans_of_the_worked_example(plan: str, names: tuple[str, ...]) -> None:
+    assert contoso_as(plan).variant().names == names
+    assert config_findings(contoso_as(plan)) == []
+
+
 def test_defaults_of_the_vendor() -> None:
     pool = site().edge_pools[0]
     assert (pool.access.port, pool.access.federation_port, pool.access.internal_port) == (443, 5061, 5061)
@@ -347,7 +386,7 @@ def test_when_a_local_path_ends(text: str, ends_ns: int | None) -> None:
 
 
 def test_optional_paths_are_the_rows_that_the_table_calls_optional() -> None:
-    # The row to another Front End also applies when `director_bypass` is documented-open: the table has a switch for it.
+    # The row to another Front End also applies when `director_bypass` is documented-open: the table has a switch.
     switched = {"int-sip-edge-to-other-fe"}
     assert {row.id for row in table().rows if row.optional} | switched == set(OPTIONAL_PATHS)
     assert switched <= {row.id for row in table().rows}

@@ -161,7 +161,7 @@ def _changed(which: int, path: tuple[Any, ...], action: str, value: Any) -> Any:
     return root
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_what_the_schema_refuses_the_loader_refuses(data: st.DataObject) -> None:
     which = data.draw(st.integers(0, 1))
@@ -180,7 +180,7 @@ def test_what_the_schema_refuses_the_loader_refuses(data: st.DataObject) -> None
         assert not accepted
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_missing_key_is_refused_by_both_or_by_neither(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from([p for p in PLACES[0] if isinstance(p[-1], str)]))
