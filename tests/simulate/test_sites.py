@@ -15,9 +15,8 @@ import monitor.simulate
 from monitor.simulate.captures import simulate
 from monitor.simulate.cast import Cast
 from rules.load import load
-
-ROOT = Path(__file__).parents[2]
-SITE = ROOT / "pcaps" / "contoso.yaml"
+from tests.simulate.sites import CONTOSO as SITE
+from tests.simulate.sites import ROOT, SMALL_SITE
 
 
 def strings(part_words: str, cast: Cast, *, inside: bool = False) -> list[str]:
@@ -66,38 +65,6 @@ def test_unknown_words_are_refused() -> None:
         cast.part("edge 1 kitchen")
     with pytest.raises(ValueError, match="no such port: 'back door'"):
         cast.port("back door")
-
-
-SMALL_SITE = """
-edgewarden: 1
-organization: Fabrikam
-product: sfb-2019
-sip_domains: [fabrikam.example]
-zones:
-  perimeter-ext: ["203.0.113.128/28", "2001:db8:aaaa::/64"]
-  perimeter-int: ["2001:db8:bbbb::/64"]
-  internal: ["2001:db8:cccc::/48"]
-firewalls:
-  external: {addresses: [203.0.113.129]}
-  internal: {addresses: ["2001:db8:bbbb::1"]}
-edge_pools:
-  - fqdn: edge.fabrikam.example
-    next_hop: fe.fabrikam.example
-    access: {fqdn: sip.fabrikam.example}
-    webconf: {fqdn: wc.fabrikam.example}
-    av: {fqdn: av.fabrikam.example, range: "40000-49999"}
-    members:
-      - fqdn: edge.fabrikam.example
-        internal: "2001:db8:bbbb::10"
-        access: {public: 203.0.113.130}
-        webconf: {public: 203.0.113.131}
-        av: {public: 203.0.113.132}
-front_end_pools:
-  - fqdn: fe.fabrikam.example
-    edition: standard
-    members: [{fqdn: fe.fabrikam.example, address: "2001:db8:cccc::20"}]
-clients: {lan: ["2001:db8:cccc:1::/64"]}
-"""
 
 
 def test_another_site(tmp_path: Path) -> None:
