@@ -206,6 +206,15 @@ _PLACE: Final = {rule_id: place for place, rule_id in enumerate(ORDER)}
 _GRAVITY: Final = {severity: place for place, severity in enumerate(names.SEVERITIES)}
 
 
+_PLACES: Final = {
+    "external": "the external firewall",
+    "internal": "the internal firewall",
+    "lan": "the LAN",
+    "vpn": "the VPN",
+    "config": "the topology file",
+}
+
+
 def sort_key(rule_id: str, severity: str) -> tuple[int, int]:
     """By severity, gravest first, then document order."""
     return (_GRAVITY[severity], _PLACE[rule_id])
@@ -241,7 +250,7 @@ def coverage(topology: Topology, positions: Iterable[str]) -> tuple[list[str], l
         elif entry.rule is None:
             why = entry.why
         elif given.isdisjoint(entry.positions):
-            why = f"no sensor at position {' or '.join(entry.positions)}"
+            why = f"no sensor at {' or '.join(_PLACES[position] for position in entry.positions)}"
         else:
             observable.append(entry.id)
             continue

@@ -188,8 +188,11 @@ class Endpoints:
             component = next((entry.component for entry in declared if entry.component is not None), None)
             for holder in holders:
                 for role, section in clients.get(holder, ()):
-                    # A server inside a client range stays a server; an administrator's host is one wherever it stands.
-                    if not declared or (section == "clients.admin" and not roles - {role}):
+                    # A server inside a client range stays a server. An administrator's host is one wherever it stands,
+                    # and a firewall whose own address hides the LAN is what the LAN looks like from outside.
+                    admin = section == "clients.admin" and not roles - {role}
+                    egress = section == "clients.egress" and FIREWALL_ROLES.issuperset(roles)
+                    if not declared or admin or egress:
                         roles.add(role)
                         sections.add(section)
             if not declared:

@@ -139,6 +139,9 @@ def _explain_path(path: Path, row: Row | None) -> str:
     lines += _path_lines(path.position, path.source, path.destination, path.initiator)
     ports = ", ".join(str(port) for port in _ports_of(path))
     lines.append(f"on the wire: {' '.join((path.transport, ports)).strip()}, {path.service}")
+    sources = dict.fromkeys(str(span) for leg in path.legs for span in leg.source_ports)
+    if sources:
+        lines.append(f"from ports:  {', '.join(sources)}")
     return "\n".join(lines + _document_lines(row)) + "\n"
 
 
@@ -149,6 +152,8 @@ def _explain_row(row: Row) -> str:
     for leg in row.legs:
         lines += _path_lines(row.position, leg.source, leg.destination, row.initiator)
         lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
+        if leg.source_ports:
+            lines.append(f"from ports:  {', '.join(str(p) for p in leg.source_ports)}")
     lines.append(f"products:    {', '.join(row.products)}")
     if row.needs:
         lines.append(f"needs:       {', '.join(row.needs)}")

@@ -57,6 +57,7 @@ class Site:
         spans += [pool.av.range for pool in topology.edge_pools]
         spans += [PortRange(p, p) for pool in pools for p in (pool.web.external_https, pool.web.external_http)]
         self.ports = Ports(spans)
+        self.source_ports = Ports([span for leg in self.legs for span in leg.source_ports], named=frozenset())
         self._edge_pools = {pool.fqdn: pool for pool in topology.edge_pools}
         self._web_pools = {pool.fqdn: pool for pool in pools}
 

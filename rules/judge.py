@@ -12,7 +12,8 @@ the verdict.
   6. only rules remain that the site lowered to info                → allowed
   7. anything else                                                  → `unlisted-path`: attempt or violation
 
-A judge is pure and keeps nothing but what it derived from the topology, so one serves all sensors of a position.
+A judge is pure: it keeps what it derived from the topology and the verdicts it gave, and the same observation always
+gets the same verdict. So one serves all sensors of a position.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from rules import names
 from rules.catalogue import UNDECLARED_NETWORK, UNLISTED, catalogue, coverage, severity_of, sort_key
 from rules.endpoints import EDGE_ROLES, FIREWALL_ROLES, PROXY_ROLES, Endpoint
 from rules.facts import MEDIA_SERVICES, Facts, Site, State, state_of
-from rules.nearest import nearest_path
+from rules.nearest import Nearest
 from rules.observation import Initiator, Mutual, Observation
 from rules.paths import Fit, Path
 from rules.registry import Rule
 from rules.silence import silenced_by
 from rules.topology import Topology
 from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION, End, Hit, Verdict
+
+MAX_KNOWN: Final = 65_536
+"""Verdicts kept, about 1 KiB each: a hundred times the observations of a busy site, and no more memory in a flood."""
 
 _MTLS_MISSING: Final = "mtls-client-cert-missing"
 
@@ -53,6 +57,8 @@ class Judge:
         self.site = site if site is not None else Site(topology)
         self._rules: list[tuple[Rule, str]] = []  # all that are not off, with the severity that counts
         self._unlisted: tuple[Rule, str] | None = None
+        self._known: dict[Observation, Verdict] = {}
+        self._nearest = Nearest(self.site.legs, self.site.endpoints)
         for entry in catalogue():
             if entry.rule is None:
                 continue
@@ -89,6 +95,19 @@ class Judge:
 
     def judge(self, observation: Observation) -> Verdict:
         """The verdict on all flows of this observation. IndexError if it has endpoint numbers of other tables."""
+        # Few rows ask for source ports and no rule does: a scan from all ports of a stranger is judged once a target.
+        seen = observation
+        if observation.initiator != Initiator.FIRST:
+            seen = replace(observation, source_port=self.site.source_ports.representative(observation.source_port))
+        verdict = self._known.get(seen)
+        if verdict is None:
+            verdict = self._judge(observation)
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[seen] = verdict
+        return verdict
+
+    def _judge(self, observation: Observation) -> Verdict:
         reading, doubt, trace = self._read(observation)
         if not reading.judged:
             return self._verdict(reading.facts, OUT_OF_SCOPE, None, reading.why, trace)
@@ -270,7 +289,7 @@ class Judge:
             ends = (ends[1], ends[0])
         nearest = None
         if standing:
-            nearest = path if path is not None else nearest_path(self.site, facts)
+            nearest = path if path is not None else self._nearest.path(facts)
         unproved = facts.leg is not None and facts.leg.mutual and facts.observation.mutual == Mutual.UNKNOWN
         hits = tuple(
             Hit(

@@ -25,11 +25,11 @@ DYNAMIC_START: Final = 49152  # RFC 6335 6: dynamic ports from here on
 
 
 class Ports:
-    """The classes of one topology."""
+    """The classes of one topology, or of one question about it. `named`: ports that always stand for themselves."""
 
-    def __init__(self, ranges: Iterable[PortRange]) -> None:
+    def __init__(self, ranges: Iterable[PortRange], named: frozenset[int] = NAMED_PORTS) -> None:
         cuts = {0, 1, SYSTEM_END, DYNAMIC_START}
-        for span in (*ranges, *(PortRange(port, port) for port in NAMED_PORTS)):
+        for span in (*ranges, *(PortRange(port, port) for port in named)):
             cuts.update((span.first, span.last + 1))
         self._starts = sorted(cut for cut in cuts if 0 <= cut <= 65535)
 

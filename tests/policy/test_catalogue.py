@@ -110,7 +110,7 @@ def test_coverage_names_what_the_sensors_prove_and_why_not_the_rest() -> None:
     assert "media-range-inbound" in observable
     assert "director-bypass-sip" not in observable
     reasons = {entry["rule"]: entry["why"] for entry in missing}
-    assert reasons["director-bypass-sip"] == "no sensor at position internal"
+    assert reasons["director-bypass-sip"] == "no sensor at the internal firewall"
     assert reasons["cert-expired"].startswith("not built yet")
     assert set(observable) | set(reasons) == RULE_IDS
     assert set(observable).isdisjoint(reasons)

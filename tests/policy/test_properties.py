@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.catalogue import RULE_IDS
+from rules.judge import Judge
 from rules.observation import Answered, Evidence, Initiator, Mutual, Observation, StartTls, Validity, XmppNamespace
 from rules.services import services
 from rules.site_policy import Policy, RuleSeverity
@@ -102,3 +104,18 @@ def test_fields_that_no_built_rule_reads_change_no_verdict() -> None:
     for field in fields(Observation):
         if field.name in unread:
             assert BENCH.judge_of["external"].judge(replace(seen, **{field.name: 1})) == plain
+
+
+@settings(max_examples=400, deadline=None)
+@given(observations(BENCH))
+def test_remembered_verdicts_are_those_of_a_fresh_judge(seen: Observation) -> None:
+    fresh = Judge(BENCH.topology, "external", site=BENCH.site)
+    assert BENCH.judge_of["external"].judge(seen) == fresh.judge(seen)
+
+
+def test_memory_for_verdicts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rules.judge.MAX_KNOWN", 3)
+    judge = Judge(BENCH.topology, "external", site=BENCH.site)
+    for port in range(1, 60000, 5000):
+        judge.judge(BENCH.observe("192.0.2.1:4000", f"203.0.113.10:{port}/tcp"))
+        assert len(judge._known) <= 3

@@ -21,7 +21,7 @@ from rules.endpoints import Endpoints
 from rules.judge import Judge
 from rules.ports import NAMED_PORTS, Ports
 from rules.topology import ZonePrefix
-from tests.policy.flows import Bench, contoso
+from tests.policy.flows import TLS, Bench, contoso
 
 CONTOSO = contoso()
 ENDPOINTS = Endpoints(CONTOSO)
@@ -108,6 +108,15 @@ def test_a_server_inside_a_client_range_stays_a_server() -> None:
     assert endpoints.at("192.168.10.92").server
     assert not endpoints.at("192.168.10.92").client
     assert endpoints.at("192.168.10.77").client
+
+
+def test_a_firewall_that_hides_the_lan_behind_its_own_address() -> None:
+    hiding = replace(CONTOSO, clients=replace(CONTOSO.clients, egress=(ip_network("203.0.113.1/32"),)))
+    endpoint = Endpoints(hiding).at("203.0.113.1")
+    assert (endpoint.zone, endpoint.roles) == ("external", ("int-client", "fw-ext"))
+    verdict = Bench(hiding).judge("203.0.113.1:4000", "203.0.113.40:443/tcp", TLS)
+    assert (verdict.verdict, verdict.path) == ("allowed", "ext-rp-mobile-hairpin")
+    assert Bench(hiding).judge("203.0.113.1:4000", "192.0.2.9:443/tcp", TLS).verdict == "out-of-scope"
 
 
 def test_ports_named_by_the_policy_stand_for_themselves(site: Bench) -> None:
