@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from monitor.simulate.captures import simulate
 from monitor.simulate.table import Scenario, sheets
+from rules.load import load
 from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls
 from rules.verdict import Verdict
 from tests.policy.flows import (
@@ -29,6 +31,7 @@ from tests.policy.flows import (
     unknown,
     xmpp,
 )
+from tests.simulate.sites import OTHER_SITES
 
 SCENARIOS = {each.id: (sheet.sensor, each) for sheet in sheets() for each in sheet.scenarios}
 EXPECTED = json.loads((Path(__file__).parents[2] / "pcaps" / "expected.json").read_text())
@@ -131,7 +134,18 @@ def expected(flow: dict[str, Any]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("flow", FLOWS, ids=[f"{flow['scenario']}-{flow['destination']['ip']}" for flow in FLOWS])
 def test_judged_as_the_table_says(bench: Bench, flow: dict[str, Any]) -> None:
     verdict = judged(bench, flow)
-    said = (verdict.verdict, verdict.path, list(verdict.rules), list(verdict.rules_silenced), list(verdict.unproved))
-    assert said == tuple(flow[key] for key in ("verdict", "path", "rules", "rules_silenced", "unproved")), (
-        verdict.reason
-    )
+    assert said(verdict) == expected(flow), verdict.reason
+
+
+@pytest.mark.parametrize("name", OTHER_SITES)
+def test_other_sites_are_judged_as_the_tables_say(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "topology.yaml"
+    path.write_text(OTHER_SITES[name], encoding="utf-8")
+    topology = load(path)
+    simulate(topology, tmp_path, True)
+    made = json.loads((tmp_path / "expected.json").read_text())
+    flows = [flow for capture in made["captures"].values() for flow in capture["flows"]]
+    bench = Bench(topology)
+    verdicts = [(flow, judged(bench, flow)) for flow in flows]
+    assert [(f["scenario"], said(v), v.reason) for f, v in verdicts if said(v) != expected(f)] == []
+    assert len(flows) > 90
