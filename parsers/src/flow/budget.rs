@@ -70,3 +70,33 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_up_to_its_limit() {
+        let mut budget = Budget::new(100);
+        assert!(budget.try_reserve(60) && !budget.try_reserve(41) && budget.try_reserve(40));
+        assert!(!budget.try_reserve(usize::MAX), "no overflow");
+        budget.release(70);
+        assert_eq!((budget.used(), budget.limit()), (30, 100));
+        budget.release(usize::MAX);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_pages_for_reuse() {
+        let mut budget = Budget::new(PAGE * (SPARE + 10));
+        let held: Vec<_> = std::iter::from_fn(|| budget.buffers()).collect();
+        assert_eq!(held.len(), SPARE + 10, "no page beyond the limit");
+        for buffers in held {
+            budget.take_back(buffers, PAGE);
+        }
+        assert_eq!((budget.used(), budget.spare.len()), (0, SPARE));
+        let grown = budget.buffers().unwrap_or_default();
+        budget.take_back(grown, 2 * PAGE);
+        assert_eq!(budget.spare.len(), SPARE - 1, "a buffer that has grown is not kept");
+    }
+}

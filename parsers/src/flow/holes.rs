@@ -83,3 +83,41 @@ impl Holes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_hole_gives_way() {
+        let mut holes = Holes::default();
+        for index in 0..=HOLES as u32 {
+            holes.open(100 * index, 100 * index + 10);
+        }
+        assert_eq!(holes.fill(0, 50), 0, "forgotten");
+        assert_eq!(holes.fill(0, 10_000), 10 * HOLES as u32);
+        assert!(holes.is_empty());
+    }
+
+    #[test]
+    fn a_full_list_splits_no_further() {
+        let mut holes = Holes::default();
+        for index in 0..HOLES as u32 {
+            holes.open(100 * index, 100 * index + 10);
+        }
+        assert_eq!(holes.fill(4, 6), 2);
+        assert_eq!(holes.count, HOLES, "its left part stays, its right one has no place");
+        assert_eq!(holes.fill(0, 10), 4);
+    }
+
+    #[test]
+    fn acknowledged_holes_are_settled_across_the_wrap() {
+        let mut holes = Holes::default();
+        holes.open(u32::MAX - 5, 4);
+        holes.open(10, 20);
+        holes.settle(19);
+        assert_eq!((holes.count, holes.fill(u32::MAX - 5, 4)), (1, 0));
+        holes.settle(20);
+        assert!(holes.is_empty());
+    }
+}
