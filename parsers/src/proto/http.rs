@@ -392,8 +392,9 @@ impl StreamReader for Reader {
                     Line::End(taken) => match self.end_response(side, context) {
                         Ok(next) => (next, taken),
                         Err(End::Switch) => return Step::Switch(consumed.saturating_add(taken)),
-                        // The request may still be on its way in this capture; wait for what it says.
-                        Err(End::Done) if self.asked || self.request_unseen() => return Step::Done,
+                        Err(End::Done) if self.asked => return Step::Done,
+                        // The request is still on its way, or the capture began after it: what the client says next
+                        // is a request.
                         Err(End::Done) => (Phase::Ignore, taken),
                     },
                 },
@@ -411,14 +412,14 @@ impl StreamReader for Reader {
             }
         }
     }
+
+    /// Only what is dropped anyway may be missing.
+    fn gap(&mut self, side: Side, _lost: u64) -> bool {
+        self.phase.get(side.index()) == Some(&Phase::Ignore)
+    }
 }
 
 impl Reader {
-    /// The client's side has brought nothing so far: a capture of one direction.
-    fn request_unseen(&self) -> bool {
-        self.client.and_then(|client| self.phase.get(client.index())) == Some(&Phase::Start)
-    }
-
     /// The request has just ended and its final answer was there before.
     fn answered(&self, side: Side) -> bool {
         self.client == Some(side) && self.phase.get(side.other().index()) == Some(&Phase::Ignore)

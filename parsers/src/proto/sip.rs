@@ -377,6 +377,17 @@ impl StreamReader for Reader {
         }
         step.unwrap_or(Step::More(bytes.len().saturating_sub(rest.len())))
     }
+
+    /// A body may have holes, its length is known.
+    fn gap(&mut self, side: Side, lost: u64) -> bool {
+        match self.phase.get_mut(side.index()) {
+            Some(Phase::Body(left)) if *left >= lost => {
+                *left = left.saturating_sub(lost);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -66,17 +66,17 @@ fn may_begin(start: &[u8]) -> bool {
     let name = tag.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
     let whole = name.len() < tag.len();
     let fits = |wanted: &[u8]| name == wanted || !whole && wanted.starts_with(name);
-    if [
-        &b"?xml"[..],
+    let ours: [&[u8]; 8] = [
+        b"?xml",
         b"stream",
         b"iq",
         b"message",
         b"presence",
         b"/stream:stream>",
-    ]
-    .into_iter()
-    .any(fits)
-    {
+        b"db:result",
+        b"db:verify",
+    ];
+    if ours.into_iter().any(fits) {
         return true;
     }
     // Any prefix may stand for the streams namespace; none of these in use is longer than `stream`.
@@ -203,6 +203,8 @@ impl<'a> Tag<'a> {
                 self.attribute(b"id").is_some() && kind.is_some_and(|kind| kinds.contains(&kind))
             }
             b"message" | b"presence" => !self.is_end() && address(),
+            // XEP-0220 2: dialback between servers.
+            b"db:result" | b"db:verify" => self.attribute(b"to").is_some() && self.attribute(b"from").is_some(),
             _ => false,
         }
     }

@@ -86,6 +86,7 @@ fn its_kin_on_other_ports() {
     .concat();
     let facts = heard(A, &message(0x8400, [0, 1, 0, 0], &record));
     assert!(facts.has(Service::Dns));
+    assert_eq!(facts.opener, None, "an announcement, nobody asked");
     assert_eq!(name(facts), "-");
     let questions = [asked("a.local", 255, 0x8001), asked("b.local", 12, 1)].concat();
     assert_eq!(name(heard(A, &message(0, [2, 0, 0, 0], &questions))), "a.local");

@@ -1,6 +1,6 @@
 //! Requests and answers from RFC 9112, RFC 9110 and RFC 6455; each conversation in every segmentation.
 
-use super::super::splits::{every_split, every_truncation, probe_waits, tell, Told};
+use super::super::splits::{every_split, every_truncation, probe_waits, tell, with_context, Told};
 use super::*;
 use proptest::prelude::*;
 use Side::{A, B};
@@ -41,8 +41,24 @@ fn a_request_and_its_answer() {
 #[test]
 fn an_answer_alone_tells_the_opener() {
     let told = told(&[(A, OK)]);
-    assert_eq!((told.facts.opener, told.step), (Some(B), Step::Done));
+    assert_eq!(told.facts.opener, Some(B));
     assert_eq!(told.facts.http.unwrap().status, Some(200));
+}
+
+#[test]
+fn a_capture_that_begins_with_an_answer() {
+    let told = told(&[(B, OK), (B, "more of it"), (A, GET)]);
+    assert_eq!((told.facts.opener, told.step), (Some(A), Step::Done));
+    let http = told.facts.http.unwrap();
+    assert_eq!((text(&http.domain), http.status), ("www.example.com", Some(200)));
+}
+
+#[test]
+fn a_hole_in_a_body_is_none() {
+    let mut facts = crate::facts::Facts::default();
+    let mut reader = Reader::new();
+    with_context(&mut facts, |context| reader.advance(B, OK.as_bytes(), context));
+    assert!(reader.gap(B, 1000) && !reader.gap(A, 1000));
 }
 
 #[test]

@@ -104,6 +104,19 @@ fn bodies_and_keep_alives_lie_between_messages() {
 }
 
 #[test]
+fn a_hole_in_a_body_is_none() {
+    let mut facts = Facts::default();
+    let mut reader = Reader::new();
+    let head = INVITE.as_bytes().strip_suffix(b"v=0\r\no=").unwrap();
+    with_context(&mut facts, |context| reader.advance(A, head, context));
+    assert!(reader.gap(A, 4));
+    assert!(!reader.gap(A, 4), "only three octets are left");
+    assert!(reader.gap(A, 3) && !reader.gap(B, 1));
+    let step = with_context(&mut facts, |context| reader.advance(A, INVITE.as_bytes(), context));
+    assert_eq!(step, Step::More(INVITE.len()));
+}
+
+#[test]
 fn junk_before_a_message_is_a_datagram_of_its_own() {
     let mut facts = Facts::default();
     for payload in [&b"\0\0\0\0"[..], b"\r\n\r\n", b"hello", INVITE.as_bytes(), b"\0"] {

@@ -159,6 +159,7 @@ fn stanzas_of_a_stream_joined_late() {
         "<presence to='room@conference.test/nick'/>",
         "<message from='a@b.test' type='chat'><body>x</body></message>",
         "</stream:stream>",
+        "<db:verify from='a.test' to='b.test' id='1' type='valid'/>",
     ] {
         probe_waits(probe, stanza.as_bytes());
         let told = told(&[(A, stanza)]);
@@ -178,6 +179,8 @@ fn look_alikes_are_not_it() {
         "<policy-file-request/>",
         "<iq type='other' id='1'>",
         "<iq type='get'>",
+        "<db:result to='a'>",
+        "<db:other from='a' to='b'>",
         "<message to='nobody'>",
         "</stream>",
         "<methodCall>",
