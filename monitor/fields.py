@@ -137,6 +137,7 @@ ARROW_TYPES: Final = {
     LIST: pa.list_(pa.string()),
 }
 
+_SECOND: Final = 1_000_000_000
 _SERVICE_NAMES: Final = pa.array([None, *SERVICES[1:]], pa.string())
 _TRANSPORT_NAMES: Final = pa.array(TRANSPORTS, pa.string())
 _INITIATOR_NAMES: Final = pa.array(INITIATORS, pa.string())
@@ -174,10 +175,13 @@ class Certificates:
         """The fields `tls.SIDE.…` for rows whose leaf certificate's number is in `leaves` (null = none)."""
         if self._table is None or leaves.null_count == len(leaves):
             return {}
-        return {
-            f"tls.{side}.{suffix}": self._table[column].combine_chunks().take(leaves).cast(ARROW_TYPES[kind])
-            for suffix, (column, kind) in self._COLUMNS.items()
-        }
+        made = {}
+        for suffix, (column, kind) in self._COLUMNS.items():
+            values = self._table[column].combine_chunks().take(leaves)
+            if kind == TIME:  # certificates know whole seconds (RFC 5280, 4.1.2.5)
+                values = pc.multiply(pc.divide(values, _SECOND), _SECOND)
+            made[f"tls.{side}.{suffix}"] = values.cast(ARROW_TYPES[kind])
+        return made
 
 
 @dataclass(slots=True)

@@ -31,6 +31,9 @@ LOSSES: Final = {
 """Names of the accounting in words."""
 
 _WIDTH: Final = 100
+_FEW: Final = 20
+"""Rules of one reason that are still named one by one on a terminal; the JSON and the HTML name all."""
+
 _VERDICTS: Final = {
     "violations": "VIOLATIONS",
     "inconclusive": "INCONCLUSIVE",
@@ -267,10 +270,16 @@ def _coverage(result: dict[str, Any]) -> list[str]:
     lines = [f"Coverage: {len(coverage['observable'])} of {known} rules could be observed"]
     reasons: dict[str, list[str]] = {}
     for entry in coverage["not_observable"]:
-        reasons.setdefault(entry["why"], []).append(entry["rule"])
+        why = "not built yet (edgewarden policy list names them)" if _not_built(entry["why"]) else entry["why"]
+        reasons.setdefault(why, []).append(entry["rule"])
     for why, rules in reasons.items():
-        lines += _paragraph(f"{why}: {', '.join(rules)}", "  ")
+        named = plural(len(rules), "rule") if len(rules) > _FEW else ", ".join(rules)
+        lines += _paragraph(f"{why}: {named}", "  ")
     return lines
+
+
+def _not_built(why: str) -> bool:
+    return why.startswith("not built yet")
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

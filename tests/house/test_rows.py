@@ -57,7 +57,7 @@ def test_a_row_field_by_field() -> None:
                     "alternative_names": ["sip.contoso.com", "sip.fabrikam.com"],
                     "issuer_common_name": "Public CA",
                     "not_before": START,
-                    "not_after": START + 86_400_000_000_000,
+                    "not_after": START + 86_400_999_999_999,
                     "serial_number": "0AFF",
                     "public_key_algorithm": "rsa",
                     "public_key_size": 2048,
