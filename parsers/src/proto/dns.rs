@@ -43,9 +43,11 @@ pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) {
 
 fn note(side: Side, message: Message, context: &mut Context<'_>) {
     context.facts.recognise(Service::Dns);
-    context
-        .facts
-        .opened_by(if message.response { side.other() } else { side });
+    let opener = if message.response { side.other() } else { side };
+    // An answer without a question is an announcement (RFC 6762 8.3): nobody asked.
+    if !message.response || !message.name.is_empty() {
+        context.facts.opened_by(opener);
+    }
     let facts = context.facts.dns.get_or_insert_with(Box::default);
     if facts.question.is_none() && !message.name.is_empty() {
         facts.question = Some(Text::from_wire(&message.name));

@@ -64,7 +64,8 @@ fn status(line: &[u8]) -> Option<u16> {
 }
 
 fn probe_request(bytes: &[u8]) -> Probe {
-    let Some(space) = bytes.iter().position(|&byte| byte == b' ') else {
+    let head = bytes.get(..METHOD_LIMIT.saturating_add(1)).unwrap_or(bytes);
+    let Some(space) = head.iter().position(|&byte| byte == b' ') else {
         return if bytes.len() <= METHOD_LIMIT && bytes.iter().all(in_method) {
             Probe::More
         } else {

@@ -97,7 +97,9 @@ pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) {
 }
 
 fn probe_request(line: &[u8]) -> Probe {
-    let Some(space) = line.iter().position(|&byte| byte == b' ') else {
+    // Nothing further in: this is asked of each datagram.
+    let head = line.get(..METHOD_LIMIT.saturating_add(1)).unwrap_or(line);
+    let Some(space) = head.iter().position(|&byte| byte == b' ') else {
         let letters = line.len() <= METHOD_LIMIT && line.iter().all(u8::is_ascii_uppercase);
         return if letters { Probe::More } else { Probe::No };
     };
