@@ -81,7 +81,8 @@ class Engine:
         """The capture whose next block is needed before time can go on (merge order), None if none is."""
 
     def take(self) -> Batch:
-        """The flows that ended since the last call, in the order (end, start, five-tuple)."""
+        """Flows that ended since the last call, in the order (end, start, five-tuple); at most 131,072, so call again
+        until it is empty."""
 
     def close(self) -> None:
         """The end of all captures: ends every flow, so that the next `take` returns the rest."""

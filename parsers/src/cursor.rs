@@ -45,7 +45,10 @@ impl<'a> Cursor<'a> {
                 self.at += count;
                 Ok(part)
             }
-            None => Err(Short { offset: self.at, needed: count - rest.len() }),
+            None => Err(Short {
+                offset: self.at,
+                needed: count - rest.len(),
+            }),
         }
     }
 

@@ -27,7 +27,20 @@ pub enum Service {
 
 /// Names by number; 0 = no payload, 1 = payload that nothing recognised.
 pub const SERVICES: [&str; 15] = [
-    "", "unknown", "tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic",
+    "",
+    "unknown",
+    "tls",
+    "pseudo-tls",
+    "turn",
+    "stun",
+    "xmpp",
+    "sip",
+    "http",
+    "dns",
+    "ssh",
+    "rtp",
+    "rtcp",
+    "quic",
     "dtls",
 ];
 

@@ -8,3 +8,4 @@ pub mod key;
 pub mod record;
 pub mod stream;
 pub mod table;
+pub mod tcp;

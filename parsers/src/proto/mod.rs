@@ -55,7 +55,7 @@ pub struct Context<'a> {
     pub time: i64,
 }
 
-pub trait StreamReader: Send {
+pub trait StreamReader: Send + Sync {
     /// `bytes` are all unconsumed octets of this side so far, contiguous.
     fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step;
 

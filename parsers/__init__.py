@@ -1,0 +1,33 @@
+"""Captures to facts: the thin Python face of the native core. Nothing here judges, nothing here does I/O."""
+
+from parsers._native import (
+    ACCOUNTING,
+    ANSWERED,
+    FLOW_COLUMNS,
+    INITIATORS,
+    OBSERVATION,
+    QUALITY,
+    SERVICES,
+    VERSION,
+    Batch,
+    Engine,
+    Tables,
+    probe_capture,
+    walk,
+)
+
+__all__ = [
+    "ACCOUNTING",
+    "ANSWERED",
+    "FLOW_COLUMNS",
+    "INITIATORS",
+    "OBSERVATION",
+    "QUALITY",
+    "SERVICES",
+    "VERSION",
+    "Batch",
+    "Engine",
+    "Tables",
+    "probe_capture",
+    "walk",
+]

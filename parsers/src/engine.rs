@@ -1,0 +1,776 @@
+//! One sensor: captures in, ended flows out. The only place where the layers meet.
+//!
+//! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
+//! that any chunking gives the same order. Each packet is counted exactly once under one name (`Accounting`), and the
+//! names add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them
+//! in batches.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::capture::{Capture, Next, PacketRef, Peek};
+use crate::certificate::Certificates;
+use crate::classify::{Heard, Piece as StreamPiece, Shared};
+use crate::community_id::icmp_ports;
+use crate::flow::budget::{Budget, PAGE};
+use crate::flow::duplicate::Duplicates;
+use crate::flow::key::Key;
+use crate::flow::record::Record;
+use crate::flow::table::{Flow, Table};
+use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
+use crate::observation::{self, Observation};
+use crate::packet::fragment::{Fragments, Piece, Pushed};
+use crate::packet::{decode, decode_reassembled, transport, Decoded, Ip, Outcome, Quoted, Tcp, Transport, Tunnels};
+use crate::tables::Tables;
+
+/// Names of `Accounting`, in order; part of the seam.
+pub const ACCOUNTING: [&str; 7] = [
+    "in_flows",
+    "non_ip",
+    "duplicate",
+    "fragment_incomplete",
+    "undecodable",
+    "table_full",
+    "filtered",
+];
+/// Names of `Quality`, in order.
+pub const QUALITY: [&str; 4] = ["snaplen_cut", "stream_gap", "clock_backward", "buffer_evicted"];
+
+/// Distinct observations an engine keeps; a tuple is a hundred octets, so this is some 200 MB at worst. Beyond it new
+/// tuples share the last number, which the judge does not judge.
+const OBSERVATION_LIMIT: usize = 1 << 20;
+pub const OBSERVATION_OVERFLOW: u32 = u32::MAX;
+/// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
+const PLACE_SHIFT: u32 = 48;
+
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Accounting {
+    pub in_flows: u64,
+    pub non_ip: u64,
+    pub duplicate: u64,
+    pub fragment_incomplete: u64,
+    pub undecodable: u64,
+    pub table_full: u64,
+    pub filtered: u64,
+}
+
+impl Accounting {
+    /// In the order of `ACCOUNTING`.
+    pub fn values(&self) -> [u64; 7] {
+        [
+            self.in_flows,
+            self.non_ip,
+            self.duplicate,
+            self.fragment_incomplete,
+            self.undecodable,
+            self.table_full,
+            self.filtered,
+        ]
+    }
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Quality {
+    pub snaplen_cut: u64,
+    pub stream_gap: u64,
+    pub clock_backward: u64,
+    pub buffer_evicted: u64,
+}
+
+impl Quality {
+    /// In the order of `QUALITY`.
+    pub fn values(&self) -> [u64; 4] {
+        [
+            self.snaplen_cut,
+            self.stream_gap,
+            self.clock_backward,
+            self.buffer_evicted,
+        ]
+    }
+}
+
+/// What was read of one capture.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Ledger {
+    pub packets: u64,
+    /// Frames as on the wire, link headers included.
+    pub bytes: u64,
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+    latest: Option<i64>,
+    pub accounting: Accounting,
+    pub quality: Quality,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Totals {
+    pub flows: u64,
+    pub tcp_flows: u64,
+    /// TCP flows that lack one direction.
+    pub tcp_one_way: u64,
+    pub ip_packets: u64,
+}
+
+pub struct Limits {
+    pub max_flows: usize,
+    pub stream_memory: usize,
+    /// First packets of a flow whose places are kept.
+    pub positions: usize,
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+pub struct Engine {
+    captures: Vec<Capture>,
+    core: Core,
+}
+
+struct Core {
+    tables: Arc<Tables>,
+    limits: Limits,
+    ledgers: Vec<Ledger>,
+    table: Table,
+    fragments: Fragments,
+    duplicates: Duplicates,
+    budget: Budget,
+    certificates: Certificates,
+    /// Flows that hold buffers, oldest first.
+    undecided: VecDeque<(u32, u32)>,
+    ended: Vec<Record>,
+    observations: Vec<Observation>,
+    numbers: HashMap<Observation, u32>,
+    totals: Totals,
+    first_time: Option<i64>,
+}
+
+/// Where and when a packet was captured.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    time: i64,
+    capture: u32,
+    frame: u64,
+    offset: u64,
+}
+
+/// What a packet adds to its flow.
+struct Share<'a> {
+    key: Key,
+    forward: bool,
+    /// The flow's first side is the receiver of this packet (an ICMP error made the flow).
+    reversed: bool,
+    pieces: &'a [(Origin, u32)],
+    payload: u32,
+    cut: bool,
+    vlan: [Option<u16>; 2],
+    tunnels: &'a Tunnels,
+}
+
+impl Engine {
+    pub fn new(tables: Arc<Tables>, limits: Limits) -> Engine {
+        Engine {
+            captures: Vec::new(),
+            core: Core {
+                table: Table::new(limits.max_flows),
+                budget: Budget::new(limits.stream_memory),
+                tables,
+                limits,
+                ledgers: Vec::new(),
+                fragments: Fragments::default(),
+                duplicates: Duplicates::default(),
+                certificates: Certificates::default(),
+                undecided: VecDeque::new(),
+                ended: Vec::new(),
+                observations: Vec::new(),
+                numbers: HashMap::new(),
+                totals: Totals::default(),
+                first_time: None,
+            },
+        }
+    }
+
+    /// Announces a capture; only its pcapng interface `interface` is read, if given.
+    pub fn add_capture(&mut self, interface: Option<u32>) -> u32 {
+        self.captures.push(Capture::new(interface));
+        self.core.ledgers.push(Ledger::default());
+        u32::try_from(self.captures.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn capture(&self, number: u32) -> Option<(&Capture, &Ledger)> {
+        Some((
+            self.captures.get(number as usize)?,
+            self.core.ledgers.get(number as usize)?,
+        ))
+    }
+
+    /// The next block of a capture. False if there is no such capture.
+    pub fn feed(&mut self, number: u32, bytes: &[u8]) -> bool {
+        let Some(capture) = self.captures.get_mut(number as usize) else {
+            return false;
+        };
+        capture.feed(bytes);
+        self.run();
+        true
+    }
+
+    /// No more bytes of a capture will come. False if there is no such capture.
+    pub fn finish(&mut self, number: u32) -> bool {
+        let Some(capture) = self.captures.get_mut(number as usize) else {
+            return false;
+        };
+        capture.finish();
+        self.run();
+        true
+    }
+
+    /// The capture that must be fed before packet time can go on.
+    pub fn wants(&mut self) -> Option<u32> {
+        let waiting = self
+            .captures
+            .iter_mut()
+            .position(|capture| matches!(capture.peek(), Peek::NeedMore))?;
+        u32::try_from(waiting).ok()
+    }
+
+    /// Takes packets in the order of time as long as every open capture has one.
+    fn run(&mut self) {
+        if let [only] = self.captures.as_mut_slice() {
+            while let Next::Packet(packet) = only.next_packet() {
+                self.core.packet(0, packet);
+            }
+            return;
+        }
+        loop {
+            let mut earliest: Option<(i64, usize)> = None;
+            for (number, capture) in self.captures.iter_mut().enumerate() {
+                match capture.peek() {
+                    Peek::NeedMore => return,
+                    Peek::End => {}
+                    Peek::Time(time) => {
+                        if earliest.is_none_or(|(best, _)| time < best) {
+                            earliest = Some((time, number));
+                        }
+                    }
+                }
+            }
+            let Some((_, number)) = earliest else { return };
+            let Some(capture) = self.captures.get_mut(number) else {
+                return;
+            };
+            if let Next::Packet(packet) = capture.next_packet() {
+                self.core.packet(number, packet);
+            }
+        }
+    }
+
+    /// The end of all captures: every flow ends, fragments that were never completed are given up.
+    pub fn close(&mut self) {
+        self.core.close();
+    }
+
+    /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple). Empty when there are
+    /// no more.
+    pub fn take(&mut self, limit: usize) -> Vec<Record> {
+        let ended = &mut self.core.ended;
+        ended.sort_by_cached_key(|record| {
+            let (source, destination) = (&record.source, &record.destination);
+            (
+                record.end,
+                record.start,
+                source.address,
+                source.port,
+                destination.address,
+                destination.port,
+                record.transport,
+                record.frame,
+            )
+        });
+        let rest = ended.split_off(limit.min(ended.len()));
+        std::mem::replace(ended, rest)
+    }
+
+    pub fn certificates(&self) -> &Certificates {
+        &self.core.certificates
+    }
+
+    pub fn observations(&self) -> &[Observation] {
+        &self.core.observations
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.core.totals
+    }
+
+    /// Flows that have not ended yet.
+    pub fn live(&self) -> usize {
+        self.core.table.len()
+    }
+}
+
+impl Core {
+    fn ledger(&mut self, capture: u32) -> &mut Ledger {
+        let index = capture as usize;
+        if index >= self.ledgers.len() {
+            self.ledgers.resize(index + 1, Ledger::default());
+        }
+        &mut self.ledgers[index]
+    }
+
+    fn packet(&mut self, number: usize, packet: PacketRef<'_>) {
+        let origin = Origin {
+            time: packet.time,
+            capture: u32::try_from(number).unwrap_or(u32::MAX),
+            frame: packet.frame,
+            offset: packet.offset,
+        };
+        let outside = self.limits.from.is_some_and(|from| packet.time < from)
+            || self.limits.to.is_some_and(|to| packet.time >= to);
+        let ledger = self.ledger(origin.capture);
+        ledger.packets += 1;
+        ledger.bytes += u64::from(packet.wire_len);
+        if outside {
+            ledger.accounting.filtered += 1;
+            return;
+        }
+        ledger.first = Some(ledger.first.map_or(packet.time, |first| first.min(packet.time)));
+        ledger.last = Some(ledger.last.map_or(packet.time, |last| last.max(packet.time)));
+        if ledger.latest.is_some_and(|latest| packet.time < latest) {
+            ledger.quality.clock_backward += 1;
+        }
+        ledger.latest = Some(packet.time);
+        self.first_time.get_or_insert(packet.time);
+        self.table.advance(packet.time);
+        match decode(packet.link, packet.data, packet.wire_len) {
+            Outcome::NonIp => self.ledger(origin.capture).accounting.non_ip += 1,
+            Outcome::Undecodable(_) => self.ledger(origin.capture).accounting.undecodable += 1,
+            Outcome::Ip(decoded) => {
+                self.totals.ip_packets += 1;
+                if decoded.ip.cut {
+                    self.ledger(origin.capture).quality.snaplen_cut += 1;
+                }
+                self.ip(origin, &decoded);
+            }
+        }
+        while let Some(flow) = self.table.sweep() {
+            self.end(flow);
+        }
+    }
+
+    fn ip(&mut self, origin: Origin, decoded: &Decoded<'_>) {
+        let ip = &decoded.ip;
+        let layer = if ip.fragment.is_some() {
+            None
+        } else {
+            Some(transport(ip))
+        };
+        let bare =
+            matches!(&layer, Some(Transport::Tcp(tcp)) if tcp.payload_len == 0 || tcp.flags & (SYN | FIN | RST) != 0);
+        if self.duplicates.seen(
+            origin.time,
+            content(&decoded.duplicate.packet),
+            decoded.duplicate.path,
+            bare,
+        ) {
+            self.ledger(origin.capture).accounting.duplicate += 1;
+            return;
+        }
+        match layer {
+            Some(layer) => self.upper(&[(origin, ip.length)], decoded, ip, layer),
+            None => self.fragment(origin, decoded),
+        }
+    }
+
+    fn fragment(&mut self, origin: Origin, decoded: &Decoded<'_>) {
+        let piece = Piece {
+            time: origin.time,
+            capture: origin.capture,
+            frame: origin.frame,
+            offset: origin.offset,
+            length: decoded.ip.length,
+        };
+        let pushed = self.fragments.push(&decoded.ip, piece);
+        for (capture, packets) in self.fragments.drain_given_up() {
+            self.ledger(capture).accounting.fragment_incomplete += packets;
+        }
+        let Pushed::Whole { payload, pieces, .. } = pushed else {
+            return;
+        };
+        let origins: Vec<(Origin, u32)> = pieces
+            .iter()
+            .map(|piece| {
+                let Piece {
+                    time,
+                    capture,
+                    frame,
+                    offset,
+                    length,
+                } = *piece;
+                (
+                    Origin {
+                        time,
+                        capture,
+                        frame,
+                        offset,
+                    },
+                    length,
+                )
+            })
+            .collect();
+        match decode_reassembled(decoded, &payload) {
+            Outcome::Ip(inner) => {
+                let layer = transport(&inner.ip);
+                self.upper(&origins, &inner, &inner.ip, layer);
+            }
+            Outcome::NonIp => {
+                for (origin, _) in &origins {
+                    self.ledger(origin.capture).accounting.non_ip += 1;
+                }
+            }
+            Outcome::Undecodable(_) => self.undecodable(&origins),
+        }
+    }
+
+    fn undecodable(&mut self, pieces: &[(Origin, u32)]) {
+        for (origin, _) in pieces {
+            self.ledger(origin.capture).accounting.undecodable += 1;
+        }
+    }
+
+    fn upper(&mut self, pieces: &[(Origin, u32)], decoded: &Decoded<'_>, ip: &Ip<'_>, layer: Transport<'_>) {
+        let (source, destination, protocol) = (ip.source, ip.destination, ip.protocol);
+        let share = |ports: (u16, u16), one_way: bool, payload: u32| {
+            let (key, forward) = Key::new(source, ports.0, destination, ports.1, protocol, one_way);
+            Share {
+                key,
+                forward,
+                reversed: false,
+                pieces,
+                payload,
+                cut: ip.cut,
+                vlan: decoded.vlan,
+                tunnels: &decoded.tunnels,
+            }
+        };
+        match layer {
+            Transport::Tcp(tcp) => self.tcp(
+                share((tcp.source_port, tcp.destination_port), false, tcp.payload_len),
+                &tcp,
+            ),
+            Transport::Udp {
+                source_port,
+                destination_port,
+                payload,
+                ..
+            } => {
+                let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                let share = share((source_port, destination_port), false, length);
+                let forward = share.forward;
+                if let Some(slot) = self.count(share) {
+                    self.datagram(slot, forward, payload);
+                }
+            }
+            Transport::Icmp {
+                quoted: Some(quoted), ..
+            } => self.icmp_error(pieces, decoded, ip, &quoted),
+            Transport::Icmp {
+                kind, code, payload, ..
+            } => {
+                let (from, to, one_way) = icmp_ports(ip.version, kind, code);
+                let share = share((from, to), one_way, u32::try_from(payload.len()).unwrap_or(u32::MAX));
+                let forward = share.forward;
+                if let Some(slot) = self.count(share) {
+                    self.icmp_opener(slot, forward, ip.version, kind);
+                }
+            }
+            Transport::Sctp {
+                source_port,
+                destination_port,
+                payload,
+            } => {
+                let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+                self.count(share((source_port, destination_port), false, length));
+            }
+            Transport::Other => {
+                let length = u32::try_from(ip.payload.len()).unwrap_or(u32::MAX);
+                self.count(share((0, 0), false, length));
+            }
+            Transport::Cut => self.undecodable(pieces),
+        }
+    }
+
+    /// Counts a packet (or the fragments of one) into its flow, made if there is none. None when the table is full.
+    fn count(&mut self, share: Share<'_>) -> Option<u32> {
+        let &[(first, _), ..] = share.pieces else { return None };
+        let found = self.table.find(&share.key);
+        let slot = match found {
+            Some(slot) if self.table.get(slot).is_some_and(|flow| flow.is_over_at(first.time)) => {
+                self.end_slot(slot);
+                self.open(&share, first)?
+            }
+            Some(slot) => slot,
+            None => self.open(&share, first)?,
+        };
+        let keep = self.limits.positions;
+        let flow = self.table.get_mut(slot)?;
+        let side = flow.side(share.forward);
+        for (origin, length) in share.pieces {
+            let count = &mut flow.counts[side.index()];
+            count.packets += 1;
+            count.bytes += u64::from(*length);
+            flow.start = flow.start.min(origin.time);
+            flow.last = flow.last.max(origin.time);
+            flow.last_frame = origin.frame;
+            if flow.places.len() < keep {
+                flow.places
+                    .push(u64::from(origin.capture) << PLACE_SHIFT | origin.offset);
+            }
+        }
+        flow.counts[side.index()].payload += u64::from(share.payload);
+        flow.snaplen_cut |= share.cut;
+        for (origin, _) in share.pieces {
+            self.ledger(origin.capture).accounting.in_flows += 1;
+        }
+        self.table.touch(slot);
+        Some(slot)
+    }
+
+    fn open(&mut self, share: &Share<'_>, first: Origin) -> Option<u32> {
+        if self.table.is_full() {
+            for (origin, _) in share.pieces {
+                self.ledger(origin.capture).accounting.table_full += 1;
+            }
+            return None;
+        }
+        let mut flow = Flow::new(share.key, share.forward != share.reversed, first.time);
+        flow.vlan = share.vlan;
+        flow.tunnels = share.tunnels.iter().copied().collect();
+        flow.capture = first.capture;
+        flow.frame = first.frame;
+        if share.key.protocol() == 6 {
+            flow.tcp = Some(Box::default());
+        }
+        Some(self.table.insert(flow))
+    }
+
+    fn tcp(&mut self, share: Share<'_>, tcp: &Tcp<'_>) {
+        let &[(first, _), ..] = share.pieces else { return };
+        let segment = Segment {
+            seq: tcp.seq,
+            ack: tcp.ack,
+            flags: tcp.flags,
+            window: tcp.window,
+            length: tcp.payload_len,
+        };
+        let forward = share.forward;
+        if let Some(slot) = self.table.find(&share.key) {
+            let reopened = self.table.get(slot).is_some_and(|flow| {
+                flow.tcp
+                    .as_ref()
+                    .is_some_and(|known| known.reopened_by(flow.side(forward), segment))
+            });
+            if reopened {
+                self.end_slot(slot);
+            }
+        }
+        let Some(slot) = self.count(share) else { return };
+        self.make_room(tcp.payload.len(), first.capture);
+        let Core {
+            table,
+            budget,
+            certificates,
+            undecided,
+            ledgers,
+            ..
+        } = self;
+        let ticket = table.ticket(slot);
+        let Some(flow) = table.get_mut(slot) else { return };
+        let side = flow.side(forward);
+        let Some(connection) = &mut flow.tcp else { return };
+        let isn = connection.isn(side);
+        connection.note(side, segment, first.time);
+        let was_undecided = flow.conversation.is_undecided();
+        let missed = flow.conversation.missed();
+        let mut shared = Shared {
+            budget,
+            certificates,
+            time: first.time,
+        };
+        let piece = StreamPiece {
+            seq: tcp.seq,
+            syn: tcp.flags & SYN != 0,
+            fin: tcp.flags & FIN != 0,
+            ack: (tcp.flags & (ACK | RST) == ACK).then_some(tcp.ack),
+            payload: tcp.payload,
+            // What a reset carries is a reason for people, not stream (RFC 9293 §3.10.7.4).
+            declared: if tcp.flags & RST == 0 { tcp.payload_len } else { 0 },
+            isn,
+        };
+        while flow.conversation.segment(side, piece, &mut flow.facts, &mut shared) == Heard::Refused {
+            // The pool is full, and the others had been asked for room before: this one goes without.
+            flow.conversation.release(&flow.facts, shared.budget);
+        }
+        if flow.conversation.missed() > missed {
+            connection.letter(side, b'g');
+            if let Some(ledger) = ledgers.get_mut(first.capture as usize) {
+                ledger.quality.stream_gap += 1;
+            }
+        }
+        if !was_undecided && flow.conversation.is_undecided() {
+            undecided.push_back(ticket);
+        }
+        self.table.touch(slot);
+    }
+
+    /// Memory for stream bytes comes from one pool: when it is spent, the flows undecided for longest give theirs up.
+    fn make_room(&mut self, octets: usize, capture: u32) {
+        // A buffer doubles when it grows, and the segment itself may have to wait.
+        let needed = octets.saturating_mul(2).saturating_add(2 * PAGE);
+        while self.budget.used().saturating_add(needed) > self.budget.limit() {
+            let Some(ticket) = self.undecided.pop_front() else {
+                return;
+            };
+            let Core {
+                table, budget, ledgers, ..
+            } = self;
+            let Some(flow) = table.redeem(ticket) else { continue };
+            if flow.conversation.is_undecided() {
+                flow.conversation.release(&flow.facts, budget);
+                if let Some(ledger) = ledgers.get_mut(capture as usize) {
+                    ledger.quality.buffer_evicted += 1;
+                }
+            }
+        }
+        // Tickets of flows that were decided long ago leave from the front, so that the queue follows the live ones.
+        while self.undecided.len() > 2 * self.table.len() + 1_024 {
+            match self.undecided.pop_front() {
+                Some(ticket)
+                    if self
+                        .table
+                        .redeem(ticket)
+                        .is_some_and(|flow| flow.conversation.is_undecided()) =>
+                {
+                    self.undecided.push_back(ticket);
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn datagram(&mut self, slot: u32, forward: bool, payload: &[u8]) {
+        let Core {
+            table,
+            budget,
+            certificates,
+            ..
+        } = self;
+        let Some(flow) = table.get_mut(slot) else { return };
+        if payload.is_empty() {
+            return;
+        }
+        let side = flow.side(forward);
+        let mut shared = Shared {
+            budget,
+            certificates,
+            time: flow.last,
+        };
+        flow.conversation.datagram(side, payload, &mut flow.facts, &mut shared);
+    }
+
+    /// An echo request's sender opened, an echo reply's receiver did (RFC 792, RFC 4443 §4).
+    fn icmp_opener(&mut self, slot: u32, forward: bool, version: u8, kind: u8) {
+        let Some(flow) = self.table.get_mut(slot) else { return };
+        let side = flow.side(forward);
+        match (version, kind) {
+            (4, 8 | 10 | 13 | 15 | 17) | (6, 128 | 133 | 135) => {
+                flow.facts.opened_by(side);
+                flow.icmp_type = kind;
+            }
+            (4, 0 | 9 | 14 | 16 | 18) | (6, 129 | 134 | 136) => {
+                flow.facts.opened_by(side.other());
+                if flow.icmp_type == 0 {
+                    flow.icmp_type = kind;
+                }
+            }
+            _ => flow.icmp_type = kind,
+        }
+    }
+
+    /// An ICMP error belongs to the flow it quotes, on the side that faces its addressee.
+    fn icmp_error(&mut self, pieces: &[(Origin, u32)], decoded: &Decoded<'_>, ip: &Ip<'_>, quoted: &Quoted) {
+        let icmp = matches!(quoted.protocol, ICMP | ICMPV6);
+        let (from, to, one_way) = if icmp {
+            // The quoted "ports" are type and code.
+            let kind = u8::try_from(quoted.source_port).unwrap_or(u8::MAX);
+            icmp_ports(ip.version, kind, u8::try_from(quoted.destination_port).unwrap_or(0))
+        } else {
+            (quoted.source_port, quoted.destination_port, false)
+        };
+        let (key, sender_is_low) = Key::new(quoted.source, from, quoted.destination, to, quoted.protocol, one_way);
+        let share = Share {
+            key,
+            forward: !sender_is_low,
+            reversed: true,
+            pieces,
+            payload: 0,
+            cut: ip.cut,
+            vlan: decoded.vlan,
+            tunnels: &decoded.tunnels,
+        };
+        let Some(slot) = self.count(share) else { return };
+        if let Some(flow) = self.table.get_mut(slot) {
+            let addressee = flow.side(sender_is_low);
+            flow.unreachable[addressee.index()] |= quoted.unreachable;
+        }
+    }
+
+    fn end_slot(&mut self, slot: u32) {
+        if let Some(flow) = self.table.remove(slot) {
+            self.end(flow);
+        }
+    }
+
+    /// A flow is over: it leaves the table as a record.
+    fn end(&mut self, mut flow: Flow) {
+        flow.conversation.end(&flow.facts, &mut self.budget);
+        self.totals.flows += 1;
+        if flow.tcp.is_some() {
+            self.totals.tcp_flows += 1;
+            self.totals.tcp_one_way += u64::from(flow.counts.iter().any(|count| count.packets == 0));
+        }
+        let sensor_start = self.first_time.unwrap_or(flow.start);
+        let (mut record, tuple) = observation::conclude(flow, &self.tables, &self.certificates, sensor_start);
+        record.observation = self.intern(tuple);
+        self.ended.push(record);
+    }
+
+    fn intern(&mut self, tuple: Observation) -> u32 {
+        if let Some(&number) = self.numbers.get(&tuple) {
+            return number;
+        }
+        if self.observations.len() >= OBSERVATION_LIMIT {
+            return OBSERVATION_OVERFLOW;
+        }
+        let number = u32::try_from(self.observations.len()).unwrap_or(OBSERVATION_OVERFLOW);
+        self.observations.push(tuple);
+        self.numbers.insert(tuple, number);
+        number
+    }
+
+    fn close(&mut self) {
+        while let Some(flow) = self.table.pop() {
+            self.end(flow);
+        }
+        self.fragments.finish();
+        for (capture, packets) in self.fragments.drain_given_up() {
+            self.ledger(capture).accounting.fragment_incomplete += packets;
+        }
+    }
+}
+
+/// The two lanes of a packet's hash as one number.
+fn content(lanes: &[u64; 2]) -> u128 {
+    u128::from(lanes[0]) << 64 | u128::from(lanes[1])
+}

@@ -1,0 +1,299 @@
+//! The end of a flow: who opened it, whether it was answered, and the tuple of small numbers that a judge sees.
+//!
+//! Two flows that must be judged alike have equal tuples: addresses, names and ports are already numbers of the
+//! caller's tables, times are already compared. The order of the numbers is `OBSERVATION`, part of the seam to Python.
+
+use crate::certificate::Certificates;
+use crate::facts::{Facts, Mutual, Service, Side, StartTls};
+use crate::flow::record::{Answered, End, Initiator, Record};
+use crate::flow::table::Flow;
+use crate::tables::Tables;
+use crate::text::Text;
+
+pub const WIDTH: usize = 25;
+pub type Observation = [u32; WIDTH];
+
+pub const OBSERVATION: [&str; WIDTH] = [
+    "transport",
+    "source",
+    "destination",
+    "source_port",
+    "destination_port",
+    "initiator",
+    "answered",
+    "payload",
+    "service",
+    "services",
+    "evidence",
+    "tls",
+    "tls_version",
+    "mutual",
+    "server_validity",
+    "client_validity",
+    "server_name",
+    "stun",
+    "xmpp_namespace",
+    "xmpp_starttls",
+    "xmpp_from",
+    "xmpp_to",
+    "host",
+    "era",
+    "icmp_type",
+];
+
+/// A two-way flow that began so long after the sensor's first packet was opened by its first sender.
+const SETTLED: i64 = 120_000_000_000;
+/// RTP packets in one direction that prove media.
+const MEDIA: u8 = 10;
+/// Octets of a TLS alert record: what was acknowledged beyond it was something else.
+const ALERT_RECORD: u32 = 7;
+
+const UDP: u8 = 17;
+
+/// Makes the record of an ended flow and its observation; `sensor_start` is the time of the sensor's first packet.
+pub fn conclude(
+    mut flow: Flow,
+    tables: &Tables,
+    certificates: &Certificates,
+    sensor_start: i64,
+) -> (Record, Observation) {
+    let reading = flow.conversation.reading(&flow.facts);
+    let protocol = flow.key.protocol();
+    let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136);
+    let (a, b) = (
+        flow.key.end(Side::A, flow.a_is_low),
+        flow.key.end(Side::B, flow.a_is_low),
+    );
+    let (a_endpoint, b_endpoint) = (tables.endpoint(&a.0), tables.endpoint(&b.0));
+    let listens = |endpoint: u32, port: u16| has_ports && tables.listens(endpoint, protocol, port);
+    let (source, initiator) = opener(
+        &flow,
+        (listens(a_endpoint, a.1), listens(b_endpoint, b.1)),
+        sensor_start,
+    );
+    let destination = source.other();
+    let payload = payload(&flow, source, &reading.alert_only);
+    let answered = answered(&flow, source);
+    let facts = std::mem::take(&mut flow.facts);
+    let service = primary(&facts, payload & 3 != 0);
+    let ((source_endpoint, source_port), (destination_endpoint, destination_port)) = match source {
+        Side::A => ((a_endpoint, a.1), (b_endpoint, b.1)),
+        Side::B => ((b_endpoint, b.1), (a_endpoint, a.1)),
+    };
+    let class = |port: u16| if has_ports { u32::from(tables.port(port)) } else { 0 };
+    let name = |text: &Option<Text>| text.as_ref().map_or(0, |text| tables.name(text.bytes()));
+    let validity = |chain: Option<&Vec<u32>>| {
+        chain
+            .and_then(|chain| chain.first())
+            .map_or(0, |&leaf| u32::from(certificates.validity(leaf, flow.start)))
+    };
+    let tls = facts.tls.as_deref();
+    let xmpp = facts.xmpp.as_deref();
+    let tuple: Observation = [
+        u32::from(protocol),
+        source_endpoint,
+        destination_endpoint,
+        class(source_port),
+        class(destination_port),
+        initiator as u32,
+        answered as u32,
+        payload,
+        u32::from(service),
+        facts
+            .services()
+            .iter()
+            .fold(0, |bits, service| bits | 1 << *service as u32),
+        evidence(&facts, payload, reading.from_start, reading.unrecognised),
+        tls_bits(&facts, &flow, destination),
+        tls.map_or(0, |tls| u32::from(tls.version)),
+        match tls.map(|tls| tls.mutual) {
+            None => 0,
+            Some(Mutual::No) => 1,
+            Some(Mutual::Yes) => 2,
+            Some(Mutual::Unknown) => 3,
+        },
+        validity(tls.map(|tls| &tls.server_chain)),
+        validity(tls.map(|tls| &tls.client_chain)),
+        tls.map_or(0, |tls| name(&tls.server_name)),
+        stun_bits(&facts),
+        xmpp.map_or(0, |xmpp| match xmpp.namespace.as_ref().map(Text::bytes) {
+            None => 0,
+            Some(b"jabber:server") => 1,
+            Some(b"jabber:client") => 2,
+            Some(_) => 3,
+        }),
+        xmpp.map_or(0, |xmpp| match xmpp.starttls {
+            StartTls::No => 1,
+            StartTls::Offered => 2,
+            StartTls::Proceeded => 3,
+        }),
+        xmpp.map_or(0, |xmpp| name(&xmpp.from)),
+        xmpp.map_or(0, |xmpp| name(&xmpp.to)),
+        facts.http.as_deref().map_or(0, |http| name(&http.domain)),
+        u32::from(tables.era(flow.start)),
+        u32::from(flow.icmp_type),
+    ];
+    let end = |side: Side| {
+        let (address, port) = if side == Side::A { a } else { b };
+        let count = &flow.counts[side.index()];
+        End {
+            address,
+            port: has_ports.then_some(port),
+            packets: count.packets,
+            bytes: count.bytes,
+        }
+    };
+    let record = Record {
+        start: flow.start,
+        end: flow.last,
+        transport: protocol,
+        source: end(source),
+        destination: end(destination),
+        vlan: flow.vlan,
+        capture: flow.capture,
+        frame: flow.frame,
+        last_frame: flow.last_frame,
+        initiator,
+        answered,
+        history: flow.tcp.as_ref().map(|tcp| tcp.history(source)),
+        missed_bytes: flow.conversation.missed(),
+        snaplen_cut: flow.snaplen_cut,
+        protocol: service,
+        source_is_a: source == Side::A,
+        facts,
+        observation: 0,
+        tunnels: flow.tunnels,
+        packets: flow.places,
+    };
+    (record, tuple)
+}
+
+/// Who opened: SYN, then bytes that tell, then the listener, then the first sender.
+fn opener(flow: &Flow, listens: (bool, bool), sensor_start: i64) -> (Side, Initiator) {
+    if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
+        return (side, Initiator::Syn);
+    }
+    if let Some(side) = flow.facts.opener {
+        return (side, Initiator::Handshake);
+    }
+    match listens {
+        (true, false) => return (Side::B, Initiator::Listener),
+        (false, true) => return (Side::A, Initiator::Listener),
+        _ => {}
+    }
+    let one_way = flow.counts.iter().any(|count| count.packets == 0);
+    let late = flow.start.saturating_sub(sensor_start) > SETTLED;
+    let sure = matches!(flow.key.protocol(), UDP | 1 | 58) && (one_way || late);
+    (Side::A, if sure { Initiator::FirstSure } else { Initiator::First })
+}
+
+/// Bits of `Payload`: who sent payload, seen or proved by acknowledgements.
+fn payload(flow: &Flow, source: Side, alert_only: &[bool; 2]) -> u32 {
+    let destination = source.other();
+    let acknowledged = |side: Side| flow.tcp.as_ref().map_or(0, |tcp| tcp.acknowledged(side));
+    let sent = |side: Side| {
+        let seen = flow.counts[side.index()].payload;
+        seen > 0 || acknowledged(side) > 0
+    };
+    let beyond_alert = {
+        let seen = flow.counts[destination.index()].payload;
+        let tls = flow.facts.tls.as_deref();
+        let only = alert_only[destination.index()] && seen <= u64::from(ALERT_RECORD);
+        let read = match tls {
+            Some(tls) if tls.client_hello || tls.server_hello => tls.beyond_alert[destination.index()],
+            _ => !only,
+        };
+        (seen > 0 && read) || (seen == 0 && acknowledged(destination) > ALERT_RECORD)
+    };
+    u32::from(sent(source))
+        | u32::from(sent(destination)) << 1
+        | u32::from(beyond_alert) << 2
+        | u32::from(flow.counts.iter().all(|count| count.packets > 0)) << 3
+}
+
+fn answered(flow: &Flow, source: Side) -> Answered {
+    let destination = source.other();
+    let yes = match &flow.tcp {
+        Some(tcp) => tcp.answered_by(destination),
+        None => {
+            let count = &flow.counts[destination.index()];
+            // An ICMP error counts as a packet of that side, but is no answer.
+            count.payload > 0 || (flow.key.protocol() != UDP && count.packets > 0 && !flow.unreachable[source.index()])
+        }
+    };
+    let refused = flow.unreachable[source.index()] || flow.tcp.as_ref().is_some_and(|tcp| tcp.reset_by(destination));
+    match (yes, refused) {
+        (true, _) => Answered::Yes,
+        (false, true) => Answered::Refused,
+        (false, false) => Answered::No,
+    }
+}
+
+/// The number of `network.protocol`: the first recognised service, but any TURN is TURN, media is named by RTP, and
+/// pseudo-TLS without a TURN frame stays pseudo-TLS.
+fn primary(facts: &Facts, payload: bool) -> u8 {
+    let Some(&first) = facts.services().first() else {
+        return u8::from(payload);
+    };
+    let has = |service| facts.has(service);
+    let chosen = if first == Service::PseudoTls && !facts.pseudo_tls.frame {
+        Service::PseudoTls
+    } else if has(Service::Turn) {
+        Service::Turn
+    } else if first == Service::Rtcp && has(Service::Rtp) && !has(Service::Stun) {
+        Service::Rtp
+    } else {
+        first
+    };
+    chosen as u8
+}
+
+fn evidence(facts: &Facts, payload: u32, from_start: bool, unrecognised: bool) -> u32 {
+    if payload & 3 == 0 {
+        0
+    } else if !facts.services().is_empty() {
+        if from_start {
+            3
+        } else {
+            4
+        }
+    } else if unrecognised {
+        2
+    } else {
+        1
+    }
+}
+
+fn tls_bits(facts: &Facts, flow: &Flow, destination: Side) -> u32 {
+    let Some(tls) = facts.tls.as_deref() else { return 0 };
+    let server = tls.client.map_or(destination, Side::other).index();
+    let closed = flow
+        .tcp
+        .as_ref()
+        .is_some_and(|tcp| tcp.closed_by(if server == 0 { Side::A } else { Side::B }));
+    let broke_off = (tls.client_hello || tls.server_hello)
+        && !tls.change_cipher_spec[server]
+        && (tls.fatal_alert[server] || closed);
+    u32::from(tls.client_hello)
+        | u32::from(tls.server_hello) << 1
+        | u32::from(tls.established) << 2
+        | u32::from(tls.resumed) << 3
+        | u32::from(broke_off) << 4
+        | u32::from(facts.has(Service::Tls) && !tls.client_hello && !tls.server_hello) << 5
+        | u32::from(!tls.server_chain.is_empty()) << 6
+}
+
+fn stun_bits(facts: &Facts) -> u32 {
+    let stun = facts.stun.as_deref();
+    let media = facts.rtp_packets.iter().any(|&count| count >= MEDIA);
+    let pseudo = facts.pseudo_tls;
+    let is = |test: fn(&crate::facts::StunFacts) -> bool| u32::from(stun.is_some_and(test));
+    is(|stun| stun.requests)
+        | is(|stun| stun.answered) << 1
+        | is(|stun| stun.ms_turn) << 2
+        | is(|stun| stun.requests && !stun.beyond_binding && !stun.answered) << 3
+        | u32::from(media) << 4
+        | u32::from(pseudo.hello) << 5
+        | u32::from(pseudo.reply) << 6
+        | u32::from(pseudo.frame) << 7
+}
