@@ -5,19 +5,15 @@
 //! its entry, because that it was shown is a fact. Nothing is verified here and no clock is asked: validity is told for
 //! a packet time.
 
+mod der;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
-use x509_parser::certificate::{X509Certificate, X509CertificateParser};
-use x509_parser::der_parser::asn1_rs::{FromDer, Tag};
-use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
-use x509_parser::nom::Parser;
-use x509_parser::oid_registry::Oid;
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use crate::text::Text;
+use der::Walk;
 
 /// Certificates kept. A large site shows its peers a few thousand; what is more comes from scans or an attacker, and
 /// flows that carry it simply have no number for it.
@@ -42,6 +38,9 @@ pub const VALID: u8 = 1;
 pub const EXPIRED: u8 = 2;
 pub const NOT_YET: u8 = 3;
 
+/// The second that a certificate ends with still counts, to its last nanosecond.
+const LAST_SECOND: i64 = 999_999_999;
+
 /// What a certificate says of itself. A field that could not be read is `None`, empty, or 0 for the times.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Certificate {
@@ -60,7 +59,7 @@ pub struct Certificate {
     pub public_key_algorithm: Option<&'static str>,
     /// Bits: of the modulus, of the prime, of the curve's field.
     pub public_key_size: Option<u32>,
-    /// The DER was understood, so that the times mean something.
+    /// The period of validity was read, so that the times mean something.
     pub readable: bool,
 }
 
@@ -112,7 +111,7 @@ impl Certificates {
             Some(certificate) if certificate.readable => {
                 if time < certificate.not_before {
                     NOT_YET
-                } else if time > certificate.not_after {
+                } else if time > certificate.not_after.saturating_add(LAST_SECOND) {
                     EXPIRED
                 } else {
                     VALID
@@ -139,48 +138,45 @@ fn read(sha256: [u8; 32], der: &[u8]) -> Certificate {
         sha256,
         ..Certificate::default()
     };
-    // Extensions are read one by one below, so that a broken one does not cost the others.
-    let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
-    if let Ok((_, parsed)) = parser.parse(der) {
-        fill(&mut certificate, &parsed);
+    // Certificate and, in it, TBSCertificate (RFC 5280 4.1). What stands before a fault is kept.
+    if let Some(body) = Walk::new(der)
+        .inside(der::SEQUENCE)
+        .and_then(|mut outer| outer.inside(der::SEQUENCE))
+    {
+        fill(&mut certificate, body);
     }
     certificate
 }
 
-fn fill(certificate: &mut Certificate, parsed: &X509Certificate<'_>) {
-    certificate.readable = true;
-    certificate.subject_common_name = common_name(parsed.subject());
-    certificate.issuer_common_name = common_name(parsed.issuer());
-    certificate.not_before = nanoseconds(parsed.validity().not_before.timestamp());
-    // The whole last second counts.
-    certificate.not_after = nanoseconds(parsed.validity().not_after.timestamp()).saturating_add(999_999_999);
-    certificate.serial_number = serial_number(parsed.raw_serial());
-    certificate.public_key_algorithm = algorithm(&parsed.public_key().algorithm.algorithm);
-    certificate.public_key_size = key_size(parsed.public_key());
-    for extension in parsed.extensions() {
-        if extension.oid.to_id_string() == "2.5.29.17" {
-            alternative_names(&mut certificate.alternative_names, extension.value);
-        }
+fn fill(certificate: &mut Certificate, mut body: Walk<'_>) -> Option<()> {
+    const VERSION: u8 = 0xa0;
+    const EXTENSIONS: u8 = 0xa3;
+    body.pass(VERSION);
+    certificate.serial_number = serial_number(body.expect(der::INTEGER)?);
+    body.expect(der::SEQUENCE)?;
+    certificate.issuer_common_name = common_name(body.inside(der::SEQUENCE)?);
+    let mut validity = body.inside(der::SEQUENCE)?;
+    let times = (
+        validity.element().and_then(|from| der::time(&from)),
+        validity.element().and_then(|to| der::time(&to)),
+    );
+    if let (Some(from), Some(to)) = times {
+        certificate.not_before = nanoseconds(from);
+        certificate.not_after = nanoseconds(to);
+        certificate.readable = true;
     }
+    certificate.subject_common_name = common_name(body.inside(der::SEQUENCE)?);
+    public_key(certificate, body.inside(der::SEQUENCE)?);
+    // Two unique identifiers that nobody uses may come first.
+    let extensions = body.find(|element| element.tag == EXTENSIONS)?.content;
+    for extension in Walk::new(extensions).inside(der::SEQUENCE)? {
+        alternative_names(&mut certificate.alternative_names, Walk::new(extension.content));
+    }
+    Some(())
 }
 
 fn nanoseconds(seconds: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000)
-}
-
-fn common_name(name: &X509Name<'_>) -> Option<Text> {
-    let value = name.iter_common_name().last()?.attr_value();
-    if value.tag() == Tag::BmpString {
-        let units = value.data.chunks_exact(2).map(|pair| match pair {
-            [high, low] => u16::from_be_bytes([*high, *low]),
-            _ => 0,
-        });
-        let text: String = char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect();
-        return Some(Text::from_wire(text.as_bytes()));
-    }
-    Some(Text::from_wire(value.data))
 }
 
 fn serial_number(raw: &[u8]) -> String {
@@ -195,17 +191,60 @@ fn serial_number(raw: &[u8]) -> String {
         .collect()
 }
 
-fn alternative_names(names: &mut Vec<Text>, value: &[u8]) {
-    let Ok((_, parsed)) = SubjectAlternativeName::from_der(value) else {
-        return;
+/// `name`: relative distinguished names, each a set of (type, value).
+fn common_name(name: Walk<'_>) -> Option<Text> {
+    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+    let pairs = name.flat_map(|set| Walk::new(set.content));
+    let values = pairs.filter_map(|pair| {
+        let mut pair = Walk::new(pair.content);
+        (pair.expect(der::OBJECT_IDENTIFIER)? == COMMON_NAME)
+            .then(|| pair.element())
+            .flatten()
+    });
+    values.last().map(|value| text(&value))
+}
+
+/// Strings of two and four octets a character become UTF-8; all others are kept as sent.
+fn text(value: &der::Element<'_>) -> Text {
+    let wide: String = match value.tag {
+        der::BMP_STRING => {
+            let units = value
+                .content
+                .chunks_exact(2)
+                .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
+            char::decode_utf16(units)
+                .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect()
+        }
+        der::UNIVERSAL_STRING => {
+            let units = value
+                .content
+                .chunks_exact(4)
+                .map(|quad| quad.iter().fold(0, |unit, byte| unit << 8 | u32::from(*byte)));
+            units
+                .map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect()
+        }
+        _ => return Text::from_wire(value.content),
     };
-    let mut octets = 0_usize;
-    for name in &parsed.general_names {
-        let text = match name {
-            GeneralName::DNSName(host) => Text::from_wire(host.as_bytes()),
-            // A DNS name that is no ASCII: shown as sent.
-            GeneralName::Invalid(Tag(2), host) => Text::from_wire(host),
-            GeneralName::IPAddress(bytes) => match address(bytes) {
+    Text::from_wire(wide.as_bytes())
+}
+
+/// Adds the names of one extension, if it is subjectAltName (RFC 5280 4.2.1.6).
+fn alternative_names(names: &mut Vec<Text>, mut extension: Walk<'_>) -> Option<()> {
+    const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    const BOOLEAN: u8 = 0x01;
+    const DNS_NAME: u8 = 0x82;
+    const IP_ADDRESS: u8 = 0x87;
+    if extension.expect(der::OBJECT_IDENTIFIER)? != SUBJECT_ALTERNATIVE_NAME {
+        return None;
+    }
+    extension.pass(BOOLEAN);
+    let mut octets: usize = 0;
+    for name in Walk::new(extension.expect(der::OCTET_STRING)?).inside(der::SEQUENCE)? {
+        let text = match name.tag {
+            DNS_NAME => Text::from_wire(name.content),
+            IP_ADDRESS => match address(name.content) {
                 Some(text) => Text::from_wire(text.as_bytes()),
                 None => continue,
             },
@@ -213,10 +252,11 @@ fn alternative_names(names: &mut Vec<Text>, value: &[u8]) {
         };
         octets = octets.saturating_add(text.bytes().len());
         if names.len() >= ALTERNATIVE_NAMES || octets > ALTERNATIVE_OCTETS {
-            return;
+            return None;
         }
         names.push(text);
     }
+    Some(())
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
@@ -228,65 +268,65 @@ fn address(bytes: &[u8]) -> Option<String> {
         .map(|sixteen| Ipv6Addr::from(sixteen).to_string())
 }
 
-/// Names of RFC 3279, 4055, 5480 and 8410.
-fn algorithm(oid: &Oid<'_>) -> Option<&'static str> {
-    Some(match oid.to_id_string().as_str() {
-        "1.2.840.113549.1.1.1" => "rsaEncryption",
-        "1.2.840.113549.1.1.7" => "id-RSAES-OAEP",
-        "1.2.840.113549.1.1.10" => "id-RSASSA-PSS",
-        "1.2.840.10040.4.1" => "id-dsa",
-        "1.2.840.10046.2.1" => "dhpublicnumber",
-        "1.2.840.10045.2.1" => "id-ecPublicKey",
-        "1.3.101.110" => "id-X25519",
-        "1.3.101.111" => "id-X448",
-        "1.3.101.112" => "id-Ed25519",
-        "1.3.101.113" => "id-Ed448",
-        _ => return None,
-    })
-}
-
-fn key_size(key: &SubjectPublicKeyInfo<'_>) -> Option<u32> {
-    match algorithm(&key.algorithm.algorithm)? {
-        "id-ecPublicKey" => {
-            let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
-            curve_bits(&curve.to_id_string())
+/// SubjectPublicKeyInfo: algorithm with parameters, then the key in a bit string. Names and identifiers of RFC 3279, 4055,
+/// 5480, 5639 and 8410.
+fn public_key(certificate: &mut Certificate, mut info: Walk<'_>) -> Option<()> {
+    let mut algorithm = info.inside(der::SEQUENCE)?;
+    let identifier = algorithm.expect(der::OBJECT_IDENTIFIER)?;
+    let (name, size) = match identifier {
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last @ (0x01 | 0x07 | 0x0a)] => {
+            let name = match last {
+                0x01 => "rsaEncryption",
+                0x07 => "id-RSAES-OAEP",
+                _ => "id-RSASSA-PSS",
+            };
+            (name, modulus(info).and_then(der::bits))
         }
-        "id-X25519" => Some(255),
-        "id-Ed25519" => Some(256),
-        "id-X448" => Some(448),
-        "id-Ed448" => Some(456),
-        _ => match key.parsed().ok()? {
-            PublicKey::RSA(rsa) => integer_bits(rsa.modulus),
-            PublicKey::DSA(_) => dsa_prime_bits(key),
-            _ => None,
-        },
-    }
+        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => ("id-dsa", prime(algorithm).and_then(der::bits)),
+        [0x2a, 0x86, 0x48, 0xce, 0x3e, 0x02, 0x01] => ("dhpublicnumber", prime(algorithm).and_then(der::bits)),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => (
+            "id-ecPublicKey",
+            algorithm.expect(der::OBJECT_IDENTIFIER).and_then(curve_bits),
+        ),
+        [0x2b, 0x65, 0x6e] => ("id-X25519", Some(255)),
+        [0x2b, 0x65, 0x6f] => ("id-X448", Some(448)),
+        [0x2b, 0x65, 0x70] => ("id-Ed25519", Some(256)),
+        [0x2b, 0x65, 0x71] => ("id-Ed448", Some(456)),
+        _ => return None,
+    };
+    certificate.public_key_algorithm = Some(name);
+    certificate.public_key_size = size;
+    Some(())
 }
 
-/// The size of a DSA key is that of its prime p, first of its parameters (RFC 3279 2.3.2).
-fn dsa_prime_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<u32> {
-    let parameters = key.algorithm.parameters.as_ref()?;
-    let (_, prime) = x509_parser::der_parser::asn1_rs::Any::from_der(parameters.data).ok()?;
-    integer_bits(prime.data)
+/// RSAPublicKey: modulus, exponent; in a bit string whose first octet counts unused bits.
+fn modulus(mut info: Walk<'_>) -> Option<&[u8]> {
+    let (_, key) = info.expect(der::BIT_STRING)?.split_first()?;
+    Walk::new(key).inside(der::SEQUENCE)?.expect(der::INTEGER)
 }
 
-fn curve_bits(oid: &str) -> Option<u32> {
-    Some(match oid {
-        "1.2.840.10045.3.1.1" => 192,
-        "1.3.132.0.33" => 224,
-        "1.2.840.10045.3.1.7" | "1.3.132.0.10" | "1.3.36.3.3.2.8.1.1.7" => 256,
-        "1.3.132.0.34" | "1.3.36.3.3.2.8.1.1.11" => 384,
-        "1.3.36.3.3.2.8.1.1.13" => 512,
-        "1.3.132.0.35" => 521,
+/// The size of a DSA or DH key is that of its prime, first of its parameters.
+fn prime(mut algorithm: Walk<'_>) -> Option<&[u8]> {
+    algorithm.inside(der::SEQUENCE)?.expect(der::INTEGER)
+}
+
+fn curve_bits(identifier: &[u8]) -> Option<u32> {
+    Some(match identifier {
+        // prime192v1, prime256v1
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01] => 192,
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07] => 256,
+        // secp224r1, secp256k1, secp384r1, secp521r1
+        [0x2b, 0x81, 0x04, 0x00, 0x21] => 224,
+        [0x2b, 0x81, 0x04, 0x00, 0x0a] => 256,
+        [0x2b, 0x81, 0x04, 0x00, 0x22] => 384,
+        [0x2b, 0x81, 0x04, 0x00, 0x23] => 521,
+        // brainpoolP256r1, brainpoolP384r1, brainpoolP512r1
+        [0x2b, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07] => 256,
+        [0x2b, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x0b] => 384,
+        [0x2b, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x0d] => 512,
         _ => return None,
     })
 }
 
-/// Significant bits of a DER INTEGER's content.
-fn integer_bits(content: &[u8]) -> Option<u32> {
-    let zeros = content.iter().take_while(|byte| **byte == 0).count();
-    let magnitude = content.get(zeros..)?;
-    let first = magnitude.first()?;
-    let bits = magnitude.len().checked_mul(8)?;
-    u32::try_from(bits).ok()?.checked_sub(first.leading_zeros())
-}
+#[cfg(test)]
+mod tests;

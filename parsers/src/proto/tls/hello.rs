@@ -40,8 +40,9 @@ pub const RETRY_RANDOM: [u8; 32] = [
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-/// Extensions looked at in one hello. Real ones have up to about 25; 16-bit types would allow 16,384 empty ones.
-const EXTENSIONS: usize = 128;
+/// Extensions looked at in one hello. Real ones have up to about 25; a hello of the greatest length could carry 16,384
+/// empty ones.
+const EXTENSIONS: usize = 1_024;
 
 /// What carries the hello; decides its shape and how versions count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -149,3 +149,6 @@ fn probe_records(bytes: &[u8]) -> Probe {
         record::Read::Wrong => Probe::No,
     }
 }
+
+#[cfg(test)]
+mod tests;
