@@ -24,6 +24,12 @@ const KEYS: [u64; 4] = [
 ];
 
 impl DuplicateKey {
+    /// `packet` as one number.
+    pub fn content(&self) -> u128 {
+        let [high, low] = self.packet;
+        u128::from(high) << 64 | u128::from(low)
+    }
+
     /// `packet` begins with an IP header of `version` that was read; link padding is already off.
     pub(super) fn of(link_header: &[u8], packet: &[u8], version: u8) -> DuplicateKey {
         let mut mix = Mix::new();
