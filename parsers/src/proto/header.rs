@@ -20,6 +20,30 @@ pub enum Line<'a> {
     Long(&'a [u8]),
 }
 
+/// How much of a direction's bytes was looked through in vain, so that a line which comes one octet at a time is not read
+/// from its beginning each time: that would cost its square.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Waiting(usize);
+
+impl Waiting {
+    /// Beginnings as short as this are always read again: whether they can be right shows there.
+    const SHORT: usize = 64;
+
+    /// Whether nothing has come since that could end a line.
+    pub fn goes_on(self, bytes: &[u8]) -> bool {
+        let Some((before, new)) = bytes.split_at_checked(self.0).filter(|_| self.0 > Self::SHORT) else {
+            return false;
+        };
+        // After a line feed the next octet tells whether the field is folded.
+        before.last() != Some(&b'\n') && !new.contains(&b'\n') && bytes.len() < LINE_LIMIT
+    }
+
+    /// `left` octets are held back until there are more.
+    pub fn hold(&mut self, left: usize) {
+        self.0 = left;
+    }
+}
+
 /// A start line: ends at the first line feed, folds do not exist.
 pub fn start_line(bytes: &[u8]) -> Line<'_> {
     match line_feed(bytes, 0) {
@@ -137,6 +161,22 @@ mod tests {
         assert_eq!(start_line(&long[1..]), Line::More);
         assert_eq!(start_line(&long), Line::Long(&long));
         assert_eq!(field(&long, false), Line::Long(&long));
+    }
+
+    #[test]
+    fn waiting_ends_with_a_line_feed_or_the_limit() {
+        let line = [&[b'a'; 100][..], b"\n"].concat();
+        let mut waiting = Waiting::default();
+        assert!(!waiting.goes_on(&line[..10]), "nothing was looked at");
+        waiting.hold(80);
+        assert!(waiting.goes_on(&line[..100]));
+        assert!(!waiting.goes_on(&line));
+        waiting.hold(101);
+        assert!(!waiting.goes_on(&[&line[..], b"x"].concat()), "the fold is decided");
+        waiting.hold(LINE_LIMIT - 1);
+        assert!(!waiting.goes_on(&[b'a'; LINE_LIMIT]));
+        waiting.hold(500);
+        assert!(!waiting.goes_on(&line[..100]), "fewer than before");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! will do. Facts are those of the first request and the first final answer; then nothing more is to be learnt, except
 //! that a CONNECT or an upgrade that was accepted hands the connection to another protocol.
 
-use super::header::{self, Line};
+use super::header::{self, Line, Waiting};
 use super::{Context, Probe, Step, StreamReader};
 use crate::facts::{HttpFacts, Service, Side};
 use crate::text::Text;
@@ -185,6 +185,7 @@ struct Fields {
 #[derive(Debug)]
 pub struct Reader {
     phase: [Phase; 2],
+    waiting: [Waiting; 2],
     fields: [Fields; 2],
     client: Option<Side>,
     /// The request asks for another protocol on this connection.
@@ -202,6 +203,7 @@ impl Reader {
     pub fn new() -> Self {
         Reader {
             phase: [Phase::Start; 2],
+            waiting: [Waiting::default(); 2],
             fields: [Fields::default(); 2],
             client: None,
             connect: false,
@@ -330,6 +332,28 @@ fn http<'a>(context: &'a mut Context<'_>) -> &'a mut HttpFacts {
 
 impl StreamReader for Reader {
     fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        if self
+            .waiting
+            .get(side.index())
+            .is_some_and(|waiting| waiting.goes_on(bytes))
+        {
+            return Step::More(0);
+        }
+        let step = self.read(side, bytes, context);
+        if let (Step::More(taken), Some(waiting)) = (step, self.waiting.get_mut(side.index())) {
+            waiting.hold(bytes.len().saturating_sub(taken));
+        }
+        step
+    }
+
+    /// Only what is dropped anyway may be missing.
+    fn gap(&mut self, side: Side, _lost: u64) -> bool {
+        self.phase.get(side.index()) == Some(&Phase::Ignore)
+    }
+}
+
+impl Reader {
+    fn read(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
         let own = side.index();
         if self.client.is_none() && bytes.starts_with(PREFACE) {
             context.facts.recognise(Service::Http);
@@ -414,13 +438,6 @@ impl StreamReader for Reader {
         }
     }
 
-    /// Only what is dropped anyway may be missing.
-    fn gap(&mut self, side: Side, _lost: u64) -> bool {
-        self.phase.get(side.index()) == Some(&Phase::Ignore)
-    }
-}
-
-impl Reader {
     /// The request has just ended and its final answer was there before.
     fn answered(&self, side: Side) -> bool {
         self.client == Some(side) && self.phase.get(side.other().index()) == Some(&Phase::Ignore)

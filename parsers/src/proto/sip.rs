@@ -4,7 +4,7 @@
 //! walks the headers field by field and skips bodies by Content-Length; each fact is that of the first message that has
 //! it. A request tells who opened the flow, and so does an answer.
 
-use super::header::{self, Line};
+use super::header::{self, Line, Waiting};
 use super::{Context, Probe, Step, StreamReader};
 use crate::facts::{Service, Side, SipFacts};
 use crate::text::Text;
@@ -262,6 +262,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Reader {
     phase: [Phase; 2],
+    waiting: [Waiting; 2],
     requests: u8,
     responses: u8,
 }
@@ -270,6 +271,7 @@ impl Reader {
     pub fn new() -> Self {
         Reader {
             phase: [Phase::Start; 2],
+            waiting: [Waiting::default(); 2],
             requests: 0,
             responses: 0,
         }
@@ -290,6 +292,13 @@ impl Default for Reader {
 
 impl StreamReader for Reader {
     fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        if self
+            .waiting
+            .get(side.index())
+            .is_some_and(|waiting| waiting.goes_on(bytes))
+        {
+            return Step::More(0);
+        }
         let mut phase = self.phase.get(side.index()).copied().unwrap_or(Phase::Start);
         let mut rest = bytes;
         let mut step = None;
@@ -376,6 +385,9 @@ impl StreamReader for Reader {
         }
         if let Some(own) = self.phase.get_mut(side.index()) {
             *own = phase;
+        }
+        if let Some(waiting) = self.waiting.get_mut(side.index()) {
+            waiting.hold(rest.len());
         }
         step.unwrap_or(Step::More(bytes.len().saturating_sub(rest.len())))
     }

@@ -39,7 +39,7 @@ pub fn probe(bytes: &[u8]) -> Probe {
             return Probe::No;
         }
         rest = text;
-        match token(rest) {
+        match token(rest, &mut Scan::default()) {
             Token::More if rest.len() >= TAG_LIMIT => return Probe::No,
             Token::More => return if may_begin(rest) { Probe::More } else { Probe::No },
             Token::Text(_) => return Probe::No,
@@ -103,7 +103,15 @@ struct Tag<'a> {
     length: usize,
 }
 
-fn token(bytes: &[u8]) -> Token<'_> {
+/// How far a tag that is not whole yet was looked through, so that one which comes an octet at a time is not read from its
+/// beginning each time.
+#[derive(Debug, Default, Clone, Copy)]
+struct Scan {
+    at: usize,
+    quote: Option<u8>,
+}
+
+fn token<'a>(bytes: &'a [u8], scan: &mut Scan) -> Token<'a> {
     match bytes.first() {
         None => return Token::More,
         Some(b'<') => {}
@@ -113,26 +121,30 @@ fn token(bytes: &[u8]) -> Token<'_> {
     const CDATA: &[u8] = b"<![CDATA[";
     let shared = bytes.len().min(CDATA.len());
     if bytes.len() > 1 && bytes.get(..shared) == CDATA.get(..shared) {
-        return match bytes.windows(3).position(|end| end == b"]]>") {
-            Some(at) => Token::Text(at.saturating_add(3)),
+        // Two octets of its end may have been there.
+        let from = scan.at.saturating_sub(2);
+        scan.at = bytes.len();
+        let end = bytes
+            .get(from..)
+            .and_then(|rest| rest.windows(3).position(|end| end == b"]]>"));
+        return match end {
+            Some(at) => Token::Text(from.saturating_add(at).saturating_add(3)),
             None => Token::More,
         };
     }
-    let mut quote = None;
-    for (at, &byte) in bytes.iter().enumerate().skip(1) {
-        match (quote, byte) {
+    for (at, &byte) in bytes.iter().enumerate().skip(scan.at.max(1)) {
+        match (scan.quote, byte) {
             (None, b'>') => {
                 let body = bytes.get(1..at).unwrap_or_default();
-                return Token::Tag(Tag {
-                    body,
-                    length: at.saturating_add(1),
-                });
+                let length = at.saturating_add(1);
+                return Token::Tag(Tag { body, length });
             }
-            (None, b'\'' | b'"') => quote = Some(byte),
-            (Some(open), close) if open == close => quote = None,
+            (None, b'\'' | b'"') => scan.quote = Some(byte),
+            (Some(open), close) if open == close => scan.quote = None,
             _ => {}
         }
     }
+    scan.at = bytes.len();
     Token::More
 }
 
@@ -269,6 +281,7 @@ struct Direction {
     /// Elements open below the stream.
     depth: u32,
     read: u64,
+    scan: Scan,
     /// A tag went by: text before it may have been a byte order mark.
     begun: bool,
 }
@@ -376,11 +389,19 @@ impl StreamReader for Reader {
         let mut consumed: usize = 0;
         loop {
             let rest = bytes.get(consumed..).unwrap_or_default();
-            let own = self.directions.get(side.index()).copied().unwrap_or_default();
+            let mut own = self.directions.get(side.index()).copied().unwrap_or_default();
             if own.read.saturating_add(consumed as u64) > STREAM_LIMIT {
                 return Step::Done;
             }
-            match token(rest) {
+            let token = token(rest, &mut own.scan);
+            if let Some(direction) = self.directions.get_mut(side.index()) {
+                direction.scan = if matches!(token, Token::More) {
+                    own.scan
+                } else {
+                    Scan::default()
+                };
+            }
+            match token {
                 Token::More if rest.len() >= TAG_LIMIT => return Step::Broken,
                 Token::More => break,
                 Token::Text(length) => {
