@@ -344,3 +344,6 @@ fn alert(side: Side, body: &[u8], tls: &mut TlsFacts) {
         mark(&mut tls.fatal_alert, side);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,3 +209,172 @@ fn public_header(payload: &[u8]) -> Result<Option<Sender>, Short> {
     let list = rest.len().is_multiple_of(4) && rest.chunks_exact(4).all(is_public_version);
     Ok(Some(if list { Sender::Server } else { Sender::Client }))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::certificate::Certificates;
+    use crate::facts::Facts;
+
+    /// A datagram that begins like this and is filled up as clients do.
+    fn datagram(head: &[u8], length: usize) -> Vec<u8> {
+        let mut payload = head.to_vec();
+        payload.resize(length, 0x5a);
+        payload
+    }
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().collect();
+        digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
+            .collect()
+    }
+
+    fn opener(payload: &[u8]) -> Option<Side> {
+        let (mut facts, mut certificates, mut state) = (Facts::default(), Certificates::new(), State::default());
+        read(
+            Side::A,
+            payload,
+            &mut state,
+            &mut Context {
+                facts: &mut facts,
+                certificates: &mut certificates,
+                time: 0,
+            },
+        );
+        assert_eq!(facts.has(Service::Quic), probe(payload));
+        facts.opener
+    }
+
+    /// First octets of public captures: zeek quic-interop-retry, nDPI quic-v2 (with a token, by tshark; and its answer),
+    /// quic046, http_ipv6.
+    #[test]
+    fn real_first_datagrams() {
+        let seen = [
+            (
+                "cd00000001084a8294bf9201d6cf000044d20279e98d1f36a7913dd46fd7",
+                1_252,
+                None,
+            ),
+            (
+                "d66b3343cf080726272642fc2eb20811fffdea452422b832a196c2fa15ec",
+                1_232,
+                Some(Side::A),
+            ),
+            (
+                "946b3343cf0811fffdea452422b808b844d6f71875fd1d00409eb9bdf089",
+                1_232,
+                None,
+            ),
+            (
+                "c35130343650b4a4f9f5f42edd39000000019993d3b3cdfe6d824e9945e5",
+                1_350,
+                Some(Side::A),
+            ),
+            (
+                "0d49bee2d3f0edccd65130323501d8697e21ab650d33f17a3cf300a0010004",
+                1_392,
+                Some(Side::A),
+            ),
+        ];
+        for (head, length, expected) in seen {
+            let payload = datagram(&unhex(head), length);
+            // v2's server answer above lacks the fixed bit: a client that offered to do without it (RFC 9287).
+            let without_fixed_bit = head.starts_with("94");
+            assert_eq!(probe(&payload), !without_fixed_bit, "{head}");
+            if probe(&payload) {
+                assert_eq!(opener(&payload), expected, "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn packets_that_one_side_alone_sends() {
+        let token = [&[0xc0, 0, 0, 0, 1, 8][..], &[1; 8], &[0, 3, 9, 9, 9, 0x44, 0xd0]].concat();
+        assert_eq!(
+            opener(&datagram(&token, 1_250)),
+            Some(Side::A),
+            "an Initial with a token"
+        );
+        let early = [&[0xd0, 0, 0, 0, 1, 8][..], &[1; 8], &[0, 0x40, 0x64]].concat();
+        assert_eq!(opener(&datagram(&early, 120)), Some(Side::A), "0-RTT");
+        let answer = [&[0xc0, 0, 0, 0, 1, 0, 8][..], &[1; 8], &[0, 0x44, 0xd0]].concat();
+        assert_eq!(
+            opener(&datagram(&answer, 1_250)),
+            Some(Side::B),
+            "an Initial to an id too short for a first one"
+        );
+        let retry = [&[0xf0, 0, 0, 0, 1, 0, 8][..], &[1; 8], &[7; 40]].concat();
+        assert_eq!(opener(&retry), Some(Side::B));
+        let negotiation = [
+            &[0x80, 0, 0, 0, 0, 2, 1, 1, 2, 2, 2][..],
+            &[0x1a, 0x2a, 0x3a, 0x4a, 0, 0, 0, 1],
+        ]
+        .concat();
+        assert_eq!(opener(&negotiation), Some(Side::B));
+    }
+
+    #[test]
+    fn what_only_looks_like_quic() {
+        let good = datagram(
+            &[&[0xc0, 0, 0, 0, 1, 8][..], &[1; 8], &[0, 0, 0x44, 0xd0]].concat(),
+            1_250,
+        );
+        assert!(probe(&good));
+        let mut other = good.clone();
+        other[0] = 0x80;
+        assert!(!probe(&other), "without the fixed bit");
+        let mut other = good.clone();
+        other[4] = 2;
+        assert!(!probe(&other), "a version nobody speaks");
+        let mut other = good.clone();
+        other[5] = 21;
+        assert!(!probe(&other), "an id longer than any");
+        assert!(
+            !probe(&datagram(&[0x40, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1_250)),
+            "a short header"
+        );
+        assert!(!probe(&datagram(&[0x80, 0x6f, 0, 1, 0, 0, 0, 1], 180)), "RTP");
+        assert!(
+            !probe(&[0x80, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]),
+            "a list of unknown versions"
+        );
+        assert!(!probe(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9]), "not in fours");
+        assert!(!probe(&[]));
+        for cut in 0..16 {
+            assert!(!probe(&good[..cut]), "{cut} octets prove nothing");
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_size() {
+        // RFC 9000 A.1.
+        for (octets, value) in [
+            (
+                &[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c][..],
+                151_288_809_941_952_652,
+            ),
+            (&[0x9d, 0x7f, 0x3e, 0x7d], 494_878_333),
+            (&[0x7b, 0xbd], 15_293),
+            (&[0x25], 37),
+        ] {
+            let mut cursor = Cursor::new(octets);
+            assert_eq!(variable(&mut cursor), Ok(value));
+            assert!(cursor.is_empty());
+            assert!(variable(&mut Cursor::new(&octets[..octets.len() - 1])).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_read_without_harm(payload in proptest::collection::vec(any::<u8>(), 0..60), version in 0..6_usize) {
+            probe(&payload);
+            let versions = [[0, 0, 0, 0], [0, 0, 0, 1], [0x6b, 0x33, 0x43, 0xcf], *b"Q046", *b"Q050", [0x1a; 4]];
+            let first = payload.first().copied().unwrap_or(0xc0);
+            opener(&[&[first][..], &versions[version], payload.get(5..).unwrap_or_default()].concat());
+        }
+    }
+}
