@@ -17,6 +17,9 @@ const VERSION: &[u8] = b"HTTP/1.";
 const CONNECT_LIMIT: u8 = 8;
 /// Fields of one message that are looked at; nginx, Apache and IIS refuse above 100 or 16 KiB in all.
 const FIELD_LIMIT: u16 = 512;
+/// Octets of bodies that go by while the other side's first line is waited for; a flow whose other direction the sensor
+/// does not see would otherwise be read to its end.
+const IGNORE_LIMIT: u64 = 256 * 1024;
 
 /// Whether these are the first bytes of a request or a response.
 pub fn probe(bytes: &[u8]) -> Probe {
@@ -195,6 +198,7 @@ pub struct Reader {
     asked: bool,
     status: u16,
     refused: u8,
+    ignored: u64,
     /// Of the target, for a request without Host.
     authority: Option<Text>,
 }
@@ -211,6 +215,7 @@ impl Reader {
             asked: false,
             status: 0,
             refused: 0,
+            ignored: 0,
             authority: None,
         }
     }
@@ -372,7 +377,14 @@ impl Reader {
             let (next, taken) = match phase {
                 Phase::Hold => return Step::More(consumed),
                 _ if rest.is_empty() => return Step::More(consumed),
-                Phase::Ignore => return Step::More(bytes.len()),
+                Phase::Ignore => {
+                    self.ignored = self.ignored.saturating_add(before as u64);
+                    return if self.ignored > IGNORE_LIMIT {
+                        Step::Done
+                    } else {
+                        Step::More(bytes.len())
+                    };
+                }
                 Phase::Body(0) => (Phase::Start, 0),
                 Phase::Body(left) => {
                     let taken = usize::try_from(left).unwrap_or(usize::MAX).min(before);

@@ -40,6 +40,8 @@ const METHOD_LIMIT: usize = 16;
 const URI_LIMIT: usize = 8 * 1024;
 /// Messages read for a User-Agent once a request and an answer were seen; they bring nothing else.
 const MESSAGE_LIMIT: u8 = 8;
+/// Octets of one direction that are read, bodies included: what a Content-Length may claim has no end.
+const STREAM_LIMIT: u64 = 1024 * 1024;
 /// Messages read at all while the other direction is silent.
 const ONE_WAY_LIMIT: u8 = 32;
 
@@ -263,6 +265,7 @@ enum Phase {
 pub struct Reader {
     phase: [Phase; 2],
     waiting: [Waiting; 2],
+    read: [u64; 2],
     requests: u8,
     responses: u8,
 }
@@ -272,6 +275,7 @@ impl Reader {
         Reader {
             phase: [Phase::Start; 2],
             waiting: [Waiting::default(); 2],
+            read: [0; 2],
             requests: 0,
             responses: 0,
         }
@@ -389,7 +393,17 @@ impl StreamReader for Reader {
         if let Some(waiting) = self.waiting.get_mut(side.index()) {
             waiting.hold(rest.len());
         }
-        step.unwrap_or(Step::More(bytes.len().saturating_sub(rest.len())))
+        let taken = bytes.len().saturating_sub(rest.len());
+        let read = self.read.get_mut(side.index()).map_or(u64::MAX, |read| {
+            *read = read.saturating_add(taken as u64);
+            *read
+        });
+        let enough = if read > STREAM_LIMIT {
+            Step::Done
+        } else {
+            Step::More(taken)
+        };
+        step.unwrap_or(enough)
     }
 
     /// A body may have holes, its length is known.

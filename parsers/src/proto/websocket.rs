@@ -14,6 +14,9 @@ const MESSAGES: u8 = 16;
 /// Frames looked at in all; keeps pings and empty fragments from holding a reader for ever.
 const FRAMES: u16 = 256;
 
+/// Octets of one direction that are read; a frame may claim 2^63 of them.
+const STREAM_LIMIT: u64 = 1024 * 1024;
+
 /// What a whole message may be: the probe and the reader of its datagram form.
 pub type Recognise = fn(&[u8]) -> bool;
 pub type Read = for<'a, 'b> fn(Side, &[u8], &'a mut Context<'b>);
@@ -26,6 +29,7 @@ struct Direction {
     compressed: bool,
     /// Octets of the current frame that are dropped.
     skip: u64,
+    read: u64,
 }
 
 pub struct Reader {
@@ -101,6 +105,10 @@ impl StreamReader for Reader {
             own.skip = own.skip.saturating_sub(skipped as u64);
             consumed = consumed.saturating_add(skipped);
             rest = rest.get(skipped..).unwrap_or_default();
+            own.read = own.read.saturating_add(skipped as u64);
+            if own.read > STREAM_LIMIT {
+                return Step::Done;
+            }
             if own.skip > 0 {
                 return Step::More(consumed);
             }
@@ -225,6 +233,8 @@ mod tests {
         let told = tell(&mut reader, [(A, &bytes[..])]);
         assert_eq!((told.step, told.consumed), (Step::More(bytes.len()), [bytes.len(), 0]));
         assert!(reader.memory() <= 2 * MESSAGE_LIMIT);
+        let many = std::iter::repeat_n((A, &bytes[..]), 17);
+        assert_eq!(tell(&mut Reader::new(|_| false, |_, _, _| ()), many).step, Step::Done);
     }
 
     #[test]

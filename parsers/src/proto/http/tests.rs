@@ -208,6 +208,13 @@ fn limits_hold() {
         let told = tell(&mut Reader::new(), cookie.as_bytes().chunks(size).map(|part| (A, part)));
         assert_eq!(text(&told.facts.http.unwrap().domain), "a");
     }
+    let body = vec![b'x'; 1024];
+    let download = std::iter::once((B, OK.as_bytes())).chain((0..IGNORE_LIMIT / 1024).map(|_| (B, &body[..])));
+    assert_eq!(
+        tell(&mut Reader::new(), download).step,
+        Step::Done,
+        "one direction only"
+    );
     let fields = format!("GET / HTTP/1.1\r\n{}", "x: y\r\n".repeat(usize::from(FIELD_LIMIT) + 1));
     assert_eq!(tell(&mut Reader::new(), [(A, fields.as_bytes())]).step, Step::Done);
 }

@@ -200,6 +200,17 @@ fn limits_hold() {
         );
     }
     assert_eq!(text(&datagram(A, &long).sip.unwrap().call_id), "x");
+    let endless = "BYE sip:a@b SIP/2.0\r\nl: 18446744073709551615\r\n\r\n";
+    let body = vec![b'x'; 64 * 1024];
+    let parts = (0..17).map(|_| (A, &body[..]));
+    assert_eq!(
+        tell(
+            &mut Reader::new(),
+            std::iter::once((A, endless.as_bytes())).chain(parts)
+        )
+        .step,
+        Step::Done
+    );
     let many = "BYE sip:a@b SIP/2.0\r\n\r\n".repeat(usize::from(ONE_WAY_LIMIT) + 1);
     assert_eq!(tell(&mut Reader::new(), [(A, many.as_bytes())]).step, Step::Done);
 }
