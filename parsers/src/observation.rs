@@ -3,6 +3,8 @@
 //! Two flows that must be judged alike have equal tuples: addresses, names and ports are already numbers of the
 //! caller's tables, times are already compared. The order of the numbers is `OBSERVATION`, part of the seam to Python.
 
+use std::collections::HashMap;
+
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Mutual, Service, Side, StartTls};
 use crate::flow::record::{Answered, End, Initiator, Record};
@@ -40,6 +42,39 @@ pub const OBSERVATION: [&str; WIDTH] = [
     "era",
     "icmp_type",
 ];
+
+/// Distinct observations an engine keeps; a tuple is a hundred octets, so this is some 200 MB at worst. Beyond it new
+/// tuples share `OVERFLOW`, which no judge knows.
+const LIMIT: usize = 1 << 20;
+pub const OVERFLOW: u32 = u32::MAX;
+
+/// The distinct observations of an engine, numbered in the order of their first flow.
+#[derive(Default)]
+pub struct Observations {
+    all: Vec<Observation>,
+    numbers: HashMap<Observation, u32>,
+}
+
+impl Observations {
+    pub fn all(&self) -> &[Observation] {
+        &self.all
+    }
+
+    /// The number of a tuple, new or known.
+    pub fn number(&mut self, tuple: Observation) -> u32 {
+        if let Some(&number) = self.numbers.get(&tuple) {
+            return number;
+        }
+        match u32::try_from(self.all.len()) {
+            Ok(number) if self.all.len() < LIMIT => {
+                self.all.push(tuple);
+                self.numbers.insert(tuple, number);
+                number
+            }
+            _ => OVERFLOW,
+        }
+    }
+}
 
 /// A two-way flow that began so long after the sensor's first packet was opened by its first sender.
 const SETTLED: i64 = 120_000_000_000;

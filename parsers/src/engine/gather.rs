@@ -1,14 +1,12 @@
-//! One sensor: captures in, ended flows out. The only place where the layers meet.
-//!
-//! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
-//! that any chunking gives the same order. Each packet is counted exactly once under one name (`Accounting`), and the
-//! names add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them
-//! in batches.
+//! Packets into flows: the walk of one packet through decoding, duplicates, fragments, the flow table and the reading of
+//! its bytes, to the record of the flow that it belonged to. Each packet leaves under exactly one name of `Accounting`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::capture::{Capture, Next, PacketRef, Peek};
+use super::ledger::{Ledger, Totals};
+use super::Limits;
+use crate::capture::PacketRef;
 use crate::certificate::Certificates;
 use crate::classify::{Heard, Piece as StreamPiece, Shared};
 use crate::community_id::icmp_ports;
@@ -18,131 +16,30 @@ use crate::flow::key::Key;
 use crate::flow::record::Record;
 use crate::flow::table::{Flow, Table};
 use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
-use crate::observation::{self, Observation};
+use crate::observation::{self, Observations};
 use crate::packet::fragment::{Fragments, Piece, Pushed};
 use crate::packet::{decode, decode_reassembled, transport, Decoded, Ip, Outcome, Quoted, Tcp, Transport, Tunnels};
 use crate::tables::Tables;
 
-/// Names of `Accounting`, in order; part of the seam.
-pub const ACCOUNTING: [&str; 7] = [
-    "in_flows",
-    "non_ip",
-    "duplicate",
-    "fragment_incomplete",
-    "undecodable",
-    "table_full",
-    "filtered",
-];
-/// Names of `Quality`, in order.
-pub const QUALITY: [&str; 4] = ["snaplen_cut", "stream_gap", "clock_backward", "buffer_evicted"];
-
-/// Distinct observations an engine keeps; a tuple is a hundred octets, so this is some 200 MB at worst. Beyond it new
-/// tuples share the last number, which the judge does not judge.
-const OBSERVATION_LIMIT: usize = 1 << 20;
-pub const OBSERVATION_OVERFLOW: u32 = u32::MAX;
 /// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
 const PLACE_SHIFT: u32 = 48;
 
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Accounting {
-    pub in_flows: u64,
-    pub non_ip: u64,
-    pub duplicate: u64,
-    pub fragment_incomplete: u64,
-    pub undecodable: u64,
-    pub table_full: u64,
-    pub filtered: u64,
-}
-
-impl Accounting {
-    /// In the order of `ACCOUNTING`.
-    pub fn values(&self) -> [u64; 7] {
-        [
-            self.in_flows,
-            self.non_ip,
-            self.duplicate,
-            self.fragment_incomplete,
-            self.undecodable,
-            self.table_full,
-            self.filtered,
-        ]
-    }
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Quality {
-    pub snaplen_cut: u64,
-    pub stream_gap: u64,
-    pub clock_backward: u64,
-    pub buffer_evicted: u64,
-}
-
-impl Quality {
-    /// In the order of `QUALITY`.
-    pub fn values(&self) -> [u64; 4] {
-        [
-            self.snaplen_cut,
-            self.stream_gap,
-            self.clock_backward,
-            self.buffer_evicted,
-        ]
-    }
-}
-
-/// What was read of one capture.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Ledger {
-    pub packets: u64,
-    /// Frames as on the wire, link headers included.
-    pub bytes: u64,
-    pub first: Option<i64>,
-    pub last: Option<i64>,
-    latest: Option<i64>,
-    pub accounting: Accounting,
-    pub quality: Quality,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Totals {
-    pub flows: u64,
-    pub tcp_flows: u64,
-    /// TCP flows that lack one direction.
-    pub tcp_one_way: u64,
-    pub ip_packets: u64,
-}
-
-pub struct Limits {
-    pub max_flows: usize,
-    pub stream_memory: usize,
-    /// First packets of a flow whose places are kept.
-    pub positions: usize,
-    pub from: Option<i64>,
-    pub to: Option<i64>,
-}
-
-pub struct Engine {
-    captures: Vec<Capture>,
-    core: Core,
-}
-
-struct Core {
+pub(super) struct Core {
     tables: Arc<Tables>,
     limits: Limits,
-    ledgers: Vec<Ledger>,
-    table: Table,
+    pub ledgers: Vec<Ledger>,
+    pub table: Table,
     fragments: Fragments,
     duplicates: Duplicates,
     budget: Budget,
-    certificates: Certificates,
+    pub certificates: Certificates,
     /// Flows that hold buffers, oldest first.
     undecided: VecDeque<(u32, u32)>,
-    ended: Vec<Record>,
-    observations: Vec<Observation>,
-    numbers: HashMap<Observation, u32>,
-    totals: Totals,
+    pub ended: Vec<Record>,
+    pub observations: Observations,
+    pub totals: Totals,
     first_time: Option<i64>,
 }
 
@@ -168,148 +65,25 @@ struct Share<'a> {
     tunnels: &'a Tunnels,
 }
 
-impl Engine {
-    pub fn new(tables: Arc<Tables>, limits: Limits) -> Engine {
-        Engine {
-            captures: Vec::new(),
-            core: Core {
-                table: Table::new(limits.max_flows),
-                budget: Budget::new(limits.stream_memory),
-                tables,
-                limits,
-                ledgers: Vec::new(),
-                fragments: Fragments::default(),
-                duplicates: Duplicates::default(),
-                certificates: Certificates::default(),
-                undecided: VecDeque::new(),
-                ended: Vec::new(),
-                observations: Vec::new(),
-                numbers: HashMap::new(),
-                totals: Totals::default(),
-                first_time: None,
-            },
-        }
-    }
-
-    /// Announces a capture; only its pcapng interface `interface` is read, if given.
-    pub fn add_capture(&mut self, interface: Option<u32>) -> u32 {
-        self.captures.push(Capture::new(interface));
-        self.core.ledgers.push(Ledger::default());
-        u32::try_from(self.captures.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    pub fn capture(&self, number: u32) -> Option<(&Capture, &Ledger)> {
-        Some((
-            self.captures.get(number as usize)?,
-            self.core.ledgers.get(number as usize)?,
-        ))
-    }
-
-    /// The next block of a capture. False if there is no such capture.
-    pub fn feed(&mut self, number: u32, bytes: &[u8]) -> bool {
-        let Some(capture) = self.captures.get_mut(number as usize) else {
-            return false;
-        };
-        capture.feed(bytes);
-        self.run();
-        true
-    }
-
-    /// No more bytes of a capture will come. False if there is no such capture.
-    pub fn finish(&mut self, number: u32) -> bool {
-        let Some(capture) = self.captures.get_mut(number as usize) else {
-            return false;
-        };
-        capture.finish();
-        self.run();
-        true
-    }
-
-    /// The capture that must be fed before packet time can go on.
-    pub fn wants(&mut self) -> Option<u32> {
-        let waiting = self
-            .captures
-            .iter_mut()
-            .position(|capture| matches!(capture.peek(), Peek::NeedMore))?;
-        u32::try_from(waiting).ok()
-    }
-
-    /// Takes packets in the order of time as long as every open capture has one.
-    fn run(&mut self) {
-        if let [only] = self.captures.as_mut_slice() {
-            while let Next::Packet(packet) = only.next_packet() {
-                self.core.packet(0, packet);
-            }
-            return;
-        }
-        loop {
-            let mut earliest: Option<(i64, usize)> = None;
-            for (number, capture) in self.captures.iter_mut().enumerate() {
-                match capture.peek() {
-                    Peek::NeedMore => return,
-                    Peek::End => {}
-                    Peek::Time(time) => {
-                        if earliest.is_none_or(|(best, _)| time < best) {
-                            earliest = Some((time, number));
-                        }
-                    }
-                }
-            }
-            let Some((_, number)) = earliest else { return };
-            let Some(capture) = self.captures.get_mut(number) else {
-                return;
-            };
-            if let Next::Packet(packet) = capture.next_packet() {
-                self.core.packet(number, packet);
-            }
-        }
-    }
-
-    /// The end of all captures: every flow ends, fragments that were never completed are given up.
-    pub fn close(&mut self) {
-        self.core.close();
-    }
-
-    /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple). Empty when there are
-    /// no more.
-    pub fn take(&mut self, limit: usize) -> Vec<Record> {
-        let ended = &mut self.core.ended;
-        ended.sort_by_cached_key(|record| {
-            let (source, destination) = (&record.source, &record.destination);
-            (
-                record.end,
-                record.start,
-                source.address,
-                source.port,
-                destination.address,
-                destination.port,
-                record.transport,
-                record.frame,
-            )
-        });
-        let rest = ended.split_off(limit.min(ended.len()));
-        std::mem::replace(ended, rest)
-    }
-
-    pub fn certificates(&self) -> &Certificates {
-        &self.core.certificates
-    }
-
-    pub fn observations(&self) -> &[Observation] {
-        &self.core.observations
-    }
-
-    pub fn totals(&self) -> Totals {
-        self.core.totals
-    }
-
-    /// Flows that have not ended yet.
-    pub fn live(&self) -> usize {
-        self.core.table.len()
-    }
-}
-
 impl Core {
+    pub fn new(tables: Arc<Tables>, limits: Limits) -> Core {
+        Core {
+            table: Table::new(limits.max_flows),
+            budget: Budget::new(limits.stream_memory),
+            tables,
+            limits,
+            ledgers: Vec::new(),
+            fragments: Fragments::default(),
+            duplicates: Duplicates::default(),
+            certificates: Certificates::default(),
+            undecided: VecDeque::new(),
+            ended: Vec::new(),
+            observations: Observations::default(),
+            totals: Totals::default(),
+            first_time: None,
+        }
+    }
+
     fn ledger(&mut self, capture: u32) -> &mut Ledger {
         let index = capture as usize;
         if index >= self.ledgers.len() {
@@ -318,7 +92,7 @@ impl Core {
         &mut self.ledgers[index]
     }
 
-    fn packet(&mut self, number: usize, packet: PacketRef<'_>) {
+    pub fn packet(&mut self, number: usize, packet: PacketRef<'_>) {
         let origin = Origin {
             time: packet.time,
             capture: u32::try_from(number).unwrap_or(u32::MAX),
@@ -342,6 +116,7 @@ impl Core {
         ledger.latest = Some(packet.time);
         self.first_time.get_or_insert(packet.time);
         self.table.advance(packet.time);
+        self.fragments.expire(packet.time);
         match decode(packet.link, packet.data, packet.wire_len) {
             Outcome::NonIp => self.ledger(origin.capture).accounting.non_ip += 1,
             Outcome::Undecodable(_) => self.ledger(origin.capture).accounting.undecodable += 1,
@@ -367,12 +142,10 @@ impl Core {
         };
         let bare =
             matches!(&layer, Some(Transport::Tcp(tcp)) if tcp.payload_len == 0 || tcp.flags & (SYN | FIN | RST) != 0);
-        if self.duplicates.seen(
-            origin.time,
-            content(&decoded.duplicate.packet),
-            decoded.duplicate.path,
-            bare,
-        ) {
+        if self
+            .duplicates
+            .seen(origin.time, decoded.duplicate.content(), decoded.duplicate.path, bare)
+        {
             self.ledger(origin.capture).accounting.duplicate += 1;
             return;
         }
@@ -394,7 +167,7 @@ impl Core {
         for (capture, packets) in self.fragments.drain_given_up() {
             self.ledger(capture).accounting.fragment_incomplete += packets;
         }
-        let Pushed::Whole { payload, pieces, .. } = pushed else {
+        let Pushed::Whole { payload, cut, pieces } = pushed else {
             return;
         };
         let origins: Vec<(Origin, u32)> = pieces
@@ -419,7 +192,8 @@ impl Core {
             })
             .collect();
         match decode_reassembled(decoded, &payload) {
-            Outcome::Ip(inner) => {
+            Outcome::Ip(mut inner) => {
+                inner.ip.cut |= cut;
                 let layer = transport(&inner.ip);
                 self.upper(&origins, &inner, &inner.ip, layer);
             }
@@ -742,24 +516,11 @@ impl Core {
         }
         let sensor_start = self.first_time.unwrap_or(flow.start);
         let (mut record, tuple) = observation::conclude(flow, &self.tables, &self.certificates, sensor_start);
-        record.observation = self.intern(tuple);
+        record.observation = self.observations.number(tuple);
         self.ended.push(record);
     }
 
-    fn intern(&mut self, tuple: Observation) -> u32 {
-        if let Some(&number) = self.numbers.get(&tuple) {
-            return number;
-        }
-        if self.observations.len() >= OBSERVATION_LIMIT {
-            return OBSERVATION_OVERFLOW;
-        }
-        let number = u32::try_from(self.observations.len()).unwrap_or(OBSERVATION_OVERFLOW);
-        self.observations.push(tuple);
-        self.numbers.insert(tuple, number);
-        number
-    }
-
-    fn close(&mut self) {
+    pub fn close(&mut self) {
         while let Some(flow) = self.table.pop() {
             self.end(flow);
         }
@@ -768,9 +529,4 @@ impl Core {
             self.ledger(capture).accounting.fragment_incomplete += packets;
         }
     }
-}
-
-/// The two lanes of a packet's hash as one number.
-fn content(lanes: &[u64; 2]) -> u128 {
-    u128::from(lanes[0]) << 64 | u128::from(lanes[1])
 }

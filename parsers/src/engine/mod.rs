@@ -1,0 +1,160 @@
+//! One sensor: captures in, ended flows out. The only place where the layers meet.
+//!
+//! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
+//! that any chunking gives the same order. Each packet is counted exactly once under one name (`ledger`), and the names
+//! add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them in
+//! batches.
+
+mod gather;
+mod ledger;
+
+use std::sync::Arc;
+
+use gather::Core;
+pub use ledger::{Accounting, Ledger, Quality, Totals, ACCOUNTING, QUALITY};
+
+use crate::capture::{Capture, Next, Peek};
+use crate::certificate::Certificates;
+use crate::flow::record::Record;
+use crate::observation::Observation;
+use crate::tables::Tables;
+
+pub struct Limits {
+    pub max_flows: usize,
+    pub stream_memory: usize,
+    /// First packets of a flow whose places are kept.
+    pub positions: usize,
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+pub struct Engine {
+    captures: Vec<Capture>,
+    core: Core,
+}
+
+impl Engine {
+    pub fn new(tables: Arc<Tables>, limits: Limits) -> Engine {
+        Engine {
+            captures: Vec::new(),
+            core: Core::new(tables, limits),
+        }
+    }
+
+    /// Announces a capture; only its pcapng interface `interface` is read, if given.
+    pub fn add_capture(&mut self, interface: Option<u32>) -> u32 {
+        self.captures.push(Capture::new(interface));
+        self.core.ledgers.push(Ledger::default());
+        u32::try_from(self.captures.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub fn capture(&self, number: u32) -> Option<(&Capture, &Ledger)> {
+        Some((
+            self.captures.get(number as usize)?,
+            self.core.ledgers.get(number as usize)?,
+        ))
+    }
+
+    /// The next block of a capture. False if there is no such capture.
+    pub fn feed(&mut self, number: u32, bytes: &[u8]) -> bool {
+        let Some(capture) = self.captures.get_mut(number as usize) else {
+            return false;
+        };
+        capture.feed(bytes);
+        self.run();
+        true
+    }
+
+    /// No more bytes of a capture will come. False if there is no such capture.
+    pub fn finish(&mut self, number: u32) -> bool {
+        let Some(capture) = self.captures.get_mut(number as usize) else {
+            return false;
+        };
+        capture.finish();
+        self.run();
+        true
+    }
+
+    /// The capture that must be fed before packet time can go on.
+    pub fn wants(&mut self) -> Option<u32> {
+        let waiting = self
+            .captures
+            .iter_mut()
+            .position(|capture| matches!(capture.peek(), Peek::NeedMore))?;
+        u32::try_from(waiting).ok()
+    }
+
+    /// Takes packets in the order of time as long as every open capture has one.
+    fn run(&mut self) {
+        if let [only] = self.captures.as_mut_slice() {
+            while let Next::Packet(packet) = only.next_packet() {
+                self.core.packet(0, packet);
+            }
+            return;
+        }
+        loop {
+            let mut earliest: Option<(i64, usize)> = None;
+            for (number, capture) in self.captures.iter_mut().enumerate() {
+                match capture.peek() {
+                    Peek::NeedMore => return,
+                    Peek::End => {}
+                    Peek::Time(time) => {
+                        if earliest.is_none_or(|(best, _)| time < best) {
+                            earliest = Some((time, number));
+                        }
+                    }
+                }
+            }
+            let Some((_, number)) = earliest else { return };
+            let Some(capture) = self.captures.get_mut(number) else {
+                return;
+            };
+            if let Next::Packet(packet) = capture.next_packet() {
+                self.core.packet(number, packet);
+            }
+        }
+    }
+
+    /// The end of all captures: every flow ends, fragments that were never completed are given up.
+    pub fn close(&mut self) {
+        self.core.close();
+    }
+
+    /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple). Empty when there are
+    /// no more.
+    pub fn take(&mut self, limit: usize) -> Vec<Record> {
+        let ended = &mut self.core.ended;
+        ended.sort_by_cached_key(|record| {
+            let (source, destination) = (&record.source, &record.destination);
+            (
+                record.end,
+                record.start,
+                source.address,
+                source.port,
+                destination.address,
+                destination.port,
+                record.transport,
+                record.frame,
+            )
+        });
+        let rest = ended.split_off(limit.min(ended.len()));
+        std::mem::replace(ended, rest)
+    }
+
+    pub fn certificates(&self) -> &Certificates {
+        &self.core.certificates
+    }
+
+    pub fn observations(&self) -> &[Observation] {
+        self.core.observations.all()
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.core.totals
+    }
+
+    /// Flows that have not ended yet.
+    pub fn live(&self) -> usize {
+        self.core.table.len()
+    }
+}
