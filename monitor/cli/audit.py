@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--evidence", metavar="DIR", help="cut the first packets of violating flows into DIR")
     parser.add_argument(
         "--fail-on",
-        choices=(*SEVERITIES[:-1], "never"),
+        choices=(*SEVERITIES, "never"),
         default="low",
         help="lowest severity that makes the exit status 1 (default low)",
     )
