@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import tempfile
 from types import TracebackType
 from typing import Any, BinaryIO, Final
@@ -32,12 +31,16 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        return self._path is None and sys.stdout.isatty()
+        return self._path is None and os.isatty(1)
 
     def __enter__(self) -> Output:
         """Opens the target, so that a wrong one is found before the work is done. Raises OutputFailure."""
         if self._path is None:
-            self._file = sys.stdout.buffer
+            # A buffered file of our own: with PYTHONUNBUFFERED Python's is a raw one, whose writes may fall short.
+            try:
+                self._file = open(1, "wb", closefd=False)  # noqa: SIM115 - flushed in __exit__
+            except OSError as error:
+                raise OutputFailure(self.name, error) from error
             return self
         try:
             self._target = os.path.realpath(self._path)
@@ -71,10 +74,6 @@ class Output:
     def write_text(self, text: str) -> None:
         self.write(text.encode("utf-8", "backslashreplace"))
 
-    @property
-    def closed(self) -> bool:
-        return self._file is None
-
     def flush(self) -> None:
         assert self._file is not None
         try:
@@ -91,7 +90,7 @@ class Output:
         if self._path is None:
             if kind is None:
                 self.flush()
-            return
+            return  # else what is still buffered goes the way of the rest
         try:
             self._file.close()
             if self._temporary is not None and kind is None:

@@ -114,10 +114,6 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def _reader_gone() -> int:
     """Whoever read our output has left: nothing more to say, as any command in a pipeline ends."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, sys.stdout.fileno())  # what is still buffered must not raise again at exit
-    except (OSError, ValueError):
-        pass
-    finally:
-        os.close(devnull)
+    os.dup2(devnull, 1)  # what is still buffered must not raise again at exit
+    os.close(devnull)
     return 128 + signal.SIGPIPE
