@@ -38,7 +38,7 @@ class Output:
         if self._path is None:
             # A buffered file of our own: with PYTHONUNBUFFERED Python's is a raw one, whose writes may fall short.
             try:
-                self._file = open(1, "wb", closefd=False)  # noqa: SIM115 - flushed in __exit__
+                self._file = open(1, "wb", closefd=False)
             except OSError as error:
                 raise OutputFailure(self.name, error) from error
             return self
