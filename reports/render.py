@@ -47,7 +47,7 @@ def render_json(result: dict[str, Any]) -> str:
 
 def render_text(result: dict[str, Any]) -> str:
     """A page for a terminal, plain characters only, lines of at most 100 columns where words allow."""
-    lines = [f"{_VERDICTS[result['verdict']]}: {result['why']}", ""]
+    lines = [*_paragraph(f"{_VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
     lines += _captures(result)
     lines += _findings(result)
     lines += _attempts(result)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli import build_parser
+from monitor.cli import build_parser, main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,6 +66,27 @@ def test_commands_of_the_readme_are_accepted() -> None:
     assert lines
     for line in lines:
         build_parser().parse_args(shlex.split(line)[1:])
+
+
+def test_the_output_in_the_readme_is_a_real_one(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `make demo` prints, from its first line on; `[…]` stands for lines left out."""
+    monkeypatch.chdir(ROOT)
+    captures = [
+        f"{position}=pcaps/{kind}-{position}.pcapng"
+        for position in ("external", "internal")
+        for kind in ("clean", "violations")
+    ]
+    main(["audit", "--quiet", "--topology", "pcaps/contoso.yaml", *captures])
+    real = capfd.readouterr().out
+    shown = re.search(r"```text\n(.*?)```", README, re.DOTALL)
+    assert shown is not None
+    first, *others = shown.group(1).split("[…]\n")
+    assert real.startswith(first)
+    assert len(first.splitlines()) > 10
+    for part in others:
+        assert part in real
 
 
 def test_make_targets_of_the_readme_exist() -> None:
