@@ -61,7 +61,7 @@ class Flows:
             if judges is not None:
                 assert sensor.position is not None, "a judged capture has a position"
                 judge = judges.at(sensor.position, sensor.side)
-            self.replays.append(Replay(sensor, arguments, judge, Settings()))
+            self.replays.append(Replay(sensor, arguments, judge, Settings(digests=False)))
 
     def read(self, progress: Callable[[int], None] = lambda octets: None) -> None:
         """Read all captures. Raises OSError when rows do not fit the disk for temporary files."""

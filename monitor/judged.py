@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from rules import names
 from rules.facts import Site
 from rules.judge import Judge, variant_not_judged
 from rules.observation import Observation
 from rules.topology import Topology
-from rules.verdict import ATTEMPT, UNDECIDED, Verdict
+from rules.verdict import ATTEMPT, UNDECIDED, End, Verdict
 
 ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that the attempt was not answered"
 
@@ -57,6 +58,22 @@ class Judges:
     def applying(self) -> list[str]:
         """Ids of the rows that apply, in document order; none where the variant is not judged."""
         return [] if self.not_judged is not None else [path.id for path in self._site.paths if path.applies]
+
+
+_NOBODY = End(names.EXTERNAL, None, None)
+TOO_MANY: Final = Verdict(
+    verdict=UNDECIDED,
+    path=None,
+    rules=(),
+    rules_silenced=(),
+    unproved=(),
+    reason="more kinds of flows than the engine tells apart: this one came too late to be judged",
+    source=_NOBODY,
+    destination=_NOBODY,
+    hits=(),
+    trace=(),
+)
+"""Of flows whose observation the bounded table has no room for."""
 
 
 class Undecided:

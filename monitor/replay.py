@@ -22,6 +22,7 @@ import parsers
 from monitor.capture_arguments import CaptureArgument, SensorName
 from monitor.capture_files import LONG_SERIES, CaptureReader, DescriptorPool
 from monitor.fields import Certificates, Origin
+from monitor.judged import TOO_MANY
 from reports.visible import visible
 from rules.observation import Observation
 from rules.verdict import Verdict
@@ -73,11 +74,13 @@ class CaptureFigures:
 
 @dataclass(slots=True)
 class Settings:
-    """What holds for every sensor of a run. Times in nanoseconds; `positions`: packets of each flow to remember."""
+    """What holds for every sensor of a run. Times in nanoseconds; `positions`: packets of each flow to remember;
+    `digests`: whether the SHA-256 of each capture is wanted."""
 
     time_from: int | None = None
     time_to: int | None = None
     positions: int = 0
+    digests: bool = True
 
 
 class Replay:
@@ -101,6 +104,7 @@ class Replay:
         self.totals: dict[str, int] = {}
         self.origin = Origin(_plain(sensor.name), sensor.position, sensor.side, [], Certificates())
         self._judge = judge
+        self._digests = settings.digests
         self._engine = parsers.Engine(
             parsers.Tables(**judge.tables) if judge is not None else None,
             positions=settings.positions,
@@ -137,7 +141,7 @@ class Replay:
         opened = []
         for argument in self.arguments:
             try:
-                readers.append(CaptureReader(argument.path, pool, long_series=long_series))
+                readers.append(CaptureReader(argument.path, pool, long_series=long_series, digest=self._digests))
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or error
                 self.mistakes.append(f"{argument.shown}: cannot be read: {reason}")
@@ -177,15 +181,15 @@ class Replay:
         self.totals = dict(engine.totals())
 
     def _hand_out(self, sink: Sink) -> None:
-        taken = self._engine.take()
-        if not len(taken):
-            return
-        batch = pa.record_batch(taken)
-        new = self._engine.observations(len(self.protocols))
-        self.protocols.extend(numbers[0] for numbers in new)
-        if self._judge is not None:
-            judge = self._judge.judge
-            self.verdicts.extend(judge(Observation(*numbers)) for numbers in new)
+        while len(taken := self._engine.take()):
+            self._hand_over(pa.record_batch(taken), sink)
+
+    def _hand_over(self, batch: Any, sink: Sink) -> None:
+        for numbers in self._engine.observations(len(self.protocols)):
+            if self._judge is not None:
+                known = len(self.protocols) < parsers.OBSERVATION_LIMIT
+                self.verdicts.append(self._judge.judge(Observation(*numbers)) if known else TOO_MANY)
+            self.protocols.append(numbers[0])
         self.origin.certificates.append(pa.record_batch(self._engine.certificates(len(self.origin.certificates))))
         for start in range(0, batch.num_rows, BATCH_ROWS):
             sink.rows(batch.slice(start, BATCH_ROWS), self)

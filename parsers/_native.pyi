@@ -20,10 +20,13 @@ FLOW_COLUMNS: tuple[str, ...]
 OBSERVATION: tuple[str, ...]
 """Names of the numbers in one observation tuple, in order (see `rules/observation.py`)."""
 
+OBSERVATION_LIMIT: int
+"""Observations an engine tells apart; this number itself stands for all further ones, with a tuple of zeros."""
+
 INITIATORS: tuple[str, ...]  # ("syn", "handshake", "listener", "first", "first"): see observation `initiator`
-ANSWERED: tuple[str, ...]    # ("no", "refused", "yes")
+ANSWERED: tuple[str, ...]  # ("no", "refused", "yes")
 ACCOUNTING: tuple[str, ...]  # in_flows non_ip duplicate fragment_incomplete undecodable table_full filtered
-QUALITY: tuple[str, ...]     # snaplen_cut stream_gap clock_backward buffer_evicted
+QUALITY: tuple[str, ...]  # snaplen_cut stream_gap clock_backward buffer_evicted
 
 class Tables:
     """What the core may look things up in. All optional; without tables every number is 0."""

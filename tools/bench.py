@@ -100,9 +100,7 @@ def write(path: Path, frames: Iterator[Frame] | list[Frame]) -> int:
 
 
 def mixed(path: Path, clones: int, media_flows: int, bulk_flows: int) -> int:
-    frames = [
-        (time + clone * 250_000, moved(octets, clone)) for clone in range(clones) for time, octets in shipped()
-    ]
+    frames = [(time + clone * 250_000, moved(octets, clone)) for clone in range(clones) for time, octets in shipped()]
     for flow in range(media_flows):
         frames += media(flow, 500)
     for flow in range(bulk_flows):

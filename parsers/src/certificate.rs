@@ -55,7 +55,7 @@ pub struct Certificate {
     pub not_after: i64,
     /// Upper-case hex without the sign octet.
     pub serial_number: String,
-    /// "rsaEncryption", "id-ecPublicKey", …: the names of the OIDs, as Zeek prints them.
+    /// "RSA", "ECDSA", …: the words that Elastic's own shippers put into this ECS field.
     pub public_key_algorithm: Option<&'static str>,
     /// Bits: of the modulus, of the prime, of the curve's field.
     pub public_key_size: Option<u32>,
@@ -276,22 +276,21 @@ fn public_key(certificate: &mut Certificate, mut info: Walk<'_>) -> Option<()> {
     let (name, size) = match identifier {
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, last @ (0x01 | 0x07 | 0x0a)] => {
             let name = match last {
-                0x01 => "rsaEncryption",
-                0x07 => "id-RSAES-OAEP",
-                _ => "id-RSASSA-PSS",
+                0x01 => "RSA",
+                0x07 => "RSAES-OAEP",
+                _ => "RSASSA-PSS",
             };
             (name, modulus(info).and_then(der::bits))
         }
-        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => ("id-dsa", prime(algorithm).and_then(der::bits)),
-        [0x2a, 0x86, 0x48, 0xce, 0x3e, 0x02, 0x01] => ("dhpublicnumber", prime(algorithm).and_then(der::bits)),
-        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => (
-            "id-ecPublicKey",
-            algorithm.expect(der::OBJECT_IDENTIFIER).and_then(curve_bits),
-        ),
-        [0x2b, 0x65, 0x6e] => ("id-X25519", Some(255)),
-        [0x2b, 0x65, 0x6f] => ("id-X448", Some(448)),
-        [0x2b, 0x65, 0x70] => ("id-Ed25519", Some(256)),
-        [0x2b, 0x65, 0x71] => ("id-Ed448", Some(456)),
+        [0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01] => ("DSA", prime(algorithm).and_then(der::bits)),
+        [0x2a, 0x86, 0x48, 0xce, 0x3e, 0x02, 0x01] => ("DH", prime(algorithm).and_then(der::bits)),
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => {
+            ("ECDSA", algorithm.expect(der::OBJECT_IDENTIFIER).and_then(curve_bits))
+        }
+        [0x2b, 0x65, 0x6e] => ("X25519", Some(255)),
+        [0x2b, 0x65, 0x6f] => ("X448", Some(448)),
+        [0x2b, 0x65, 0x70] => ("Ed25519", Some(256)),
+        [0x2b, 0x65, 0x71] => ("Ed448", Some(456)),
         _ => return None,
     };
     certificate.public_key_algorithm = Some(name);

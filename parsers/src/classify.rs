@@ -12,9 +12,12 @@ use crate::flow::stream::{Budget, Push, Stream};
 use crate::proto::{dns, dtls, http, pseudo_tls, quic, rtp, sip, ssh, stun, tls, websocket, xmpp};
 use crate::proto::{Context, Probe, Step, StreamReader};
 
-/// Octets of one direction after which an undecided probe counts as a no: the longest that any probe needs is a SIP or
-/// HTTP request line, for which Zeek takes 4,000 and Apache 8,190.
-const PROBE_LIMIT: usize = 8_192;
+/// Octets of one direction after which an undecided probe counts as a no: the longest that any probe needs is one whole
+/// TLS record of a session joined late (RFC 5246 §6.2.3) and the header of the next.
+const PROBE_LIMIT: usize = 18_442;
+/// From so many octets on, an undecided probe is asked again only when a line or tag has ended or a quarter more has
+/// come: a trickled request line is then read a few times, not once per octet.
+const PATIENCE: usize = 256;
 /// Unconsumed octets of one direction that a reader may wait on: four TLS records; no header of ours is longer.
 const PENDING_LIMIT: usize = 65_536;
 /// Protocol changes in one conversation: XMPP → TLS is one, pseudo-TLS → TURN is one, CONNECT → TLS is one.
@@ -69,6 +72,8 @@ struct Streams {
     holed: [bool; 2],
     switches: u8,
     placed: [bool; 2],
+    /// Pending octets that the probes have seen without deciding.
+    probed: [usize; 2],
     /// Nothing more to learn; the streams only count what is missing.
     over: bool,
 }
@@ -143,7 +148,21 @@ impl Conversation {
     }
 
     /// The flow has ended: everything is given back, and what was sent unseen counts as missed.
-    pub fn end(&mut self, facts: &Facts, budget: &mut Budget) {
+    pub fn end(&mut self, facts: &mut Facts, shared: &mut Shared<'_>) {
+        if let Talk::Stream(talk) = &mut self.talk {
+            if let Some(reader) = &mut talk.reader {
+                // A message that lost its end in a hole is taken up at the next call, and no other will come.
+                for side in Side::BOTH {
+                    let mut context = Context {
+                        facts: &mut *facts,
+                        certificates: &mut *shared.certificates,
+                        time: shared.time,
+                    };
+                    reader.advance(side, &[], &mut context);
+                }
+            }
+        }
+        let budget = &mut *shared.budget;
         self.release(facts, budget);
         if let Talk::Stream(talk) = &mut self.talk {
             for stream in &mut talk.streams {
@@ -302,6 +321,7 @@ impl Streams {
             };
             self.holed[index] = true;
             self.refused[index] = false;
+            self.probed[index] = 0;
             if self.reader.as_mut().is_some_and(|reader| !reader.gap(side, lost)) {
                 return true; // what was learnt stays
             }
@@ -343,6 +363,7 @@ impl Streams {
                                 as Box<dyn StreamReader>
                         });
                     self.refused = [false; 2];
+                    self.probed = [0; 2];
                     if self.switches > SWITCH_LIMIT {
                         return true;
                     }
@@ -395,9 +416,10 @@ impl Streams {
         for side in [side, side.other()] {
             let index = side.index();
             let pending = self.streams[index].pending();
-            if self.refused[index] || pending.is_empty() {
+            if self.refused[index] || pending.is_empty() || !is_worth_asking(pending, self.probed[index]) {
                 continue;
             }
+            self.probed[index] = pending.len();
             let answer = match framed.then(|| stun::probe_after_pseudo_tls(pending)) {
                 Some(Probe::Yes) => Ok(make::<stun::Reader>()),
                 Some(Probe::More) => Err(Probe::More),
@@ -419,6 +441,15 @@ impl Streams {
         let long = |side: usize| self.refused[side] && self.streams[side].delivered() >= PROBE_LIMIT as u64;
         (a && b) || long(0) || long(1)
     }
+}
+
+/// Whether the probes may say something new of `pending`, of which they have seen the first `seen` octets.
+fn is_worth_asking(pending: &[u8], seen: usize) -> bool {
+    let fresh = pending.get(seen..).unwrap_or_default();
+    pending.len() < PATIENCE
+        || fresh.len() >= seen / 4
+        || pending.len() >= PROBE_LIMIT
+        || fresh.iter().any(|octet| matches!(octet, b'\n' | b'>'))
 }
 
 type Ask = fn(&[u8]) -> Probe;

@@ -43,19 +43,26 @@ pub const OBSERVATION: [&str; WIDTH] = [
     "icmp_type",
 ];
 
-/// Distinct observations an engine keeps; a tuple is a hundred octets, so this is some 200 MB at worst. Beyond it new
-/// tuples share `OVERFLOW`, which no judge knows.
-const LIMIT: usize = 1 << 20;
-pub const OVERFLOW: u32 = u32::MAX;
+/// Distinct observations an engine keeps; a tuple is a hundred octets, so this is some 200 MB at worst. The number behind
+/// the last stands for all further ones: its tuple is zeros and says nothing.
+pub const LIMIT: usize = 1 << 20;
 
 /// The distinct observations of an engine, numbered in the order of their first flow.
-#[derive(Default)]
 pub struct Observations {
     all: Vec<Observation>,
     numbers: HashMap<Observation, u32>,
+    limit: usize,
 }
 
 impl Observations {
+    pub fn new(limit: usize) -> Observations {
+        Observations {
+            all: Vec::new(),
+            numbers: HashMap::new(),
+            limit,
+        }
+    }
+
     pub fn all(&self) -> &[Observation] {
         &self.all
     }
@@ -65,14 +72,14 @@ impl Observations {
         if let Some(&number) = self.numbers.get(&tuple) {
             return number;
         }
-        match u32::try_from(self.all.len()) {
-            Ok(number) if self.all.len() < LIMIT => {
-                self.all.push(tuple);
-                self.numbers.insert(tuple, number);
-                number
-            }
-            _ => OVERFLOW,
+        let number = u32::try_from(self.all.len().min(self.limit)).unwrap_or(u32::MAX);
+        if self.all.len() < self.limit {
+            self.all.push(tuple);
+            self.numbers.insert(tuple, number);
+        } else if self.all.len() == self.limit {
+            self.all.push([0; WIDTH]);
         }
+        number
     }
 }
 
@@ -331,4 +338,21 @@ fn stun_bits(facts: &Facts) -> u32 {
         | u32::from(pseudo.hello) << 5
         | u32::from(pseudo.reply) << 6
         | u32::from(pseudo.frame) << 7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_behind_the_last_stands_for_all_further_tuples() {
+        let tuple = |n: u32| [n; WIDTH];
+        let mut observations = Observations::new(2);
+        assert_eq!(observations.number(tuple(7)), 0);
+        assert_eq!(observations.number(tuple(8)), 1);
+        assert_eq!(observations.number(tuple(7)), 0);
+        assert_eq!(observations.number(tuple(9)), 2);
+        assert_eq!(observations.number(tuple(10)), 2);
+        assert_eq!(observations.all(), [tuple(7), tuple(8), tuple(0)]);
+    }
 }

@@ -14,12 +14,15 @@ use crate::capture::{self, Capture, Next};
 use crate::engine::{self, Limits};
 use crate::facts::SERVICES;
 use crate::flow::record::{ANSWERED, INITIATORS};
-use crate::observation::OBSERVATION;
+use crate::observation::{LIMIT, OBSERVATION};
 use crate::packet::{decode, Outcome};
 use crate::tables;
 
 /// Most first packets of a flow whose places are kept.
 const POSITIONS_LIMIT: usize = 16;
+
+/// Octets that `walk` hands over at a time, as a reader of files does.
+const WALK_BLOCK: usize = 4 << 20;
 
 #[pyclass(frozen, name = "Tables")]
 struct Tables {
@@ -211,16 +214,26 @@ impl Engine {
 fn walk(py: Python<'_>, data: &[u8]) -> (u64, u64) {
     py.detach(|| {
         let mut capture = Capture::new(None);
-        capture.feed(data);
-        capture.finish();
         let (mut packets, mut bytes) = (0_u64, 0_u64);
-        while let Next::Packet(packet) = capture.next_packet() {
-            packets += 1;
-            if let Outcome::Ip(decoded) = decode(packet.link, packet.data, packet.wire_len) {
-                bytes += u64::from(decoded.ip.length);
+        let mut blocks = data.chunks(WALK_BLOCK);
+        loop {
+            match blocks.next() {
+                Some(block) => capture.feed(block),
+                None => capture.finish(),
+            }
+            loop {
+                match capture.next_packet() {
+                    Next::Packet(packet) => {
+                        packets += 1;
+                        if let Outcome::Ip(decoded) = decode(packet.link, packet.data, packet.wire_len) {
+                            bytes += u64::from(decoded.ip.length);
+                        }
+                    }
+                    Next::NeedMore => break,
+                    Next::End => return (packets, bytes),
+                }
             }
         }
-        (packets, bytes)
     })
 }
 
@@ -242,6 +255,7 @@ mod _native {
         module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
         module.add("SERVICES", PyTuple::new(py, SERVICES)?)?;
         module.add("FLOW_COLUMNS", PyTuple::new(py, batch::FLOW_COLUMNS)?)?;
+        module.add("OBSERVATION_LIMIT", LIMIT)?;
         module.add("OBSERVATION", PyTuple::new(py, OBSERVATION)?)?;
         module.add("INITIATORS", PyTuple::new(py, INITIATORS)?)?;
         module.add("ANSWERED", PyTuple::new(py, ANSWERED)?)?;

@@ -78,7 +78,7 @@ impl Core {
             certificates: Certificates::default(),
             undecided: VecDeque::new(),
             ended: Vec::new(),
-            observations: Observations::default(),
+            observations: Observations::new(observation::LIMIT),
             totals: Totals::default(),
             first_time: None,
         }
@@ -508,7 +508,12 @@ impl Core {
 
     /// A flow is over: it leaves the table as a record.
     fn end(&mut self, mut flow: Flow) {
-        flow.conversation.end(&flow.facts, &mut self.budget);
+        let mut shared = Shared {
+            budget: &mut self.budget,
+            certificates: &mut self.certificates,
+            time: flow.last,
+        };
+        flow.conversation.end(&mut flow.facts, &mut shared);
         self.totals.flows += 1;
         if flow.tcp.is_some() {
             self.totals.tcp_flows += 1;
