@@ -8,11 +8,10 @@ each row, filtered, and written. A verdict is only final then, since a one-way t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import ARROW_TYPES, FIELDS, JUDGED, columns
@@ -20,7 +19,9 @@ from monitor.judged import Judges, judged_values
 from monitor.order import Sorter, key_columns
 from monitor.replay import Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import CSV_HEADER, JSON_END, csv_judged, csv_lines, json_judged, json_lines, times
-from rules.topology import Topology
+
+if TYPE_CHECKING:
+    from rules.topology import Topology
 
 FORMATS: Final = ("table", "jsonl", "csv", "parquet")
 
@@ -114,6 +115,8 @@ class Flows:
                 yield table, numbers
 
     def _write_parquet(self, out: Binary, verdict: str | None) -> None:
+        import pyarrow.parquet as pq  # needed here alone, and slow to load
+
         labels = self._labels()
         fields = (*FIELDS, *JUDGED) if self._judged else FIELDS
         schema = pa.schema([(field.name, ARROW_TYPES[field.kind]) for field in fields])

@@ -1,16 +1,21 @@
-"""Verdicts of a run: who gives them, and how rows and samples show them."""
+"""Verdicts of a run: who gives them, and how rows and samples show them.
+
+The judge and the table of rows are read only where a topology is given: a listing of flows without one starts in half
+the time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rules import names
-from rules.facts import Site
-from rules.judge import Judge, variant_not_judged
 from rules.observation import Observation
-from rules.topology import Topology
 from rules.verdict import ATTEMPT, UNDECIDED, End, Verdict
+
+if TYPE_CHECKING:
+    from rules.judge import Judge
+    from rules.topology import Topology
 
 ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that the attempt was not answered"
 
@@ -48,10 +53,15 @@ class Judges:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
+        from rules.facts import Site
+        from rules.judge import variant_not_judged
+
         self.not_judged = variant_not_judged(topology)
         self._site = Site(topology)
 
     def at(self, position: str, side: str | None) -> Judge | Undecided:
+        from rules.judge import Judge
+
         judge = Judge(self.topology, position, side, site=self._site)
         return judge if self.not_judged is None else Undecided(judge, self.not_judged)
 

@@ -34,22 +34,22 @@ class Payload(IntFlag):
     SOURCE = 1
     DESTINATION = 2
     DESTINATION_BEYOND_ALERT = 4  # the destination sent something other than a TLS alert
-    BOTH_DIRECTIONS_SEEN = 8      # packets (not only payload) of both directions were captured
+    BOTH_DIRECTIONS_SEEN = 8  # packets (not only payload) of both directions were captured
 
 
 class Evidence(IntEnum):
     """How far the bytes were readable (contract 2.3 "Confirmed", "Contradicted")."""
 
     NO_PAYLOAD = 0
-    UNDETERMINED = 1     # payload, nothing recognised, but joined late, gap, cut, or under 64 bytes from the start
-    UNRECOGNISED = 2     # seen from its first byte, 64 bytes or more, and no service: contradicts every row
-    RECOGNISED = 3       # a service, seen from its first byte
+    UNDETERMINED = 1  # payload, nothing recognised, but joined late, gap, cut, or under 64 bytes from the start
+    UNRECOGNISED = 2  # seen from its first byte, 64 bytes or more, and no service: contradicts every row
+    RECOGNISED = 3  # a service, seen from its first byte
     RECOGNISED_LATE = 4  # a service, but the stream was joined late or has a gap before it
 
 
 class Mutual(IntEnum):
-    NONE = 0     # no TLS
-    NO = 1       # full handshake ≤ 1.2 without CertificateRequest, or the client's Certificate was empty
+    NONE = 0  # no TLS
+    NO = 1  # full handshake ≤ 1.2 without CertificateRequest, or the client's Certificate was empty
     YES = 2
     UNKNOWN = 3  # resumed, TLS 1.3, or the handshake was not seen whole
 
@@ -60,16 +60,16 @@ class Tls(IntFlag):
     ESTABLISHED = 4
     RESUMED = 8
     SERVER_BROKE_OFF = 16  # the listener sent a fatal alert, FIN or RST before its ChangeCipherSpec
-    RECORDS_ONLY = 32      # records of a session joined late: recognised as tls, confirms nothing
+    RECORDS_ONLY = 32  # records of a session joined late: recognised as tls, confirms nothing
     SERVER_CERTIFICATE = 64
 
 
 class Stun(IntFlag):
     REQUEST = 1
-    ANSWERED = 2           # a STUN or MS-TURN request was answered
+    ANSWERED = 2  # a STUN or MS-TURN request was answered
     MS_TURN = 4
-    CHECK_ONLY = 8         # nothing but STUN Binding requests
-    RTP_10 = 16            # 10 RTP packets or more in one direction
+    CHECK_ONLY = 8  # nothing but STUN Binding requests
+    RTP_10 = 16  # 10 RTP packets or more in one direction
     PSEUDO_HELLO = 32
     PSEUDO_REPLY = 64
     TURN_FRAME = 128
@@ -98,28 +98,28 @@ class Validity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    transport: int            # IP protocol number
-    source: int               # endpoint number, 0 = in no prefix
+    transport: int  # IP protocol number
+    source: int  # endpoint number, 0 = in no prefix
     destination: int
-    source_port: int          # class representative, 0 where the protocol has none
+    source_port: int  # class representative, 0 where the protocol has none
     destination_port: int
-    initiator: int            # Initiator
-    answered: int             # Answered
-    payload: int              # Payload bits
-    service: int              # number of network.protocol in parsers.SERVICES (0 = no payload, 1 = unknown)
-    services: int             # bit n = parsers.SERVICES[n] was recognised
-    evidence: int             # Evidence
-    tls: int                  # Tls bits
-    tls_version: int          # 0 none, 2 = SSL 2.0, 0x0300 … 0x0304, as on the wire
-    mutual: int               # Mutual
-    server_validity: int      # Validity of the server's leaf certificate at packet time
+    initiator: int  # Initiator
+    answered: int  # Answered
+    payload: int  # Payload bits
+    service: int  # number of network.protocol in parsers.SERVICES (0 = no payload, 1 = unknown)
+    services: int  # bit n = parsers.SERVICES[n] was recognised
+    evidence: int  # Evidence
+    tls: int  # Tls bits
+    tls_version: int  # 0 none, 2 = SSL 2.0, 0x0300 … 0x0304, as on the wire
+    mutual: int  # Mutual
+    server_validity: int  # Validity of the server's leaf certificate at packet time
     client_validity: int
-    server_name: int          # name number of SNI (0 none, 1 not in the table)
-    stun: int                 # Stun bits
-    xmpp_namespace: int       # XmppNamespace
-    xmpp_starttls: int        # StartTls
-    xmpp_from: int            # name number of the opener's stream header `from`
+    server_name: int  # name number of SNI (0 none, 1 not in the table)
+    stun: int  # Stun bits
+    xmpp_namespace: int  # XmppNamespace
+    xmpp_starttls: int  # StartTls
+    xmpp_from: int  # name number of the opener's stream header `from`
     xmpp_to: int
-    host: int                 # name number of the HTTP Host
-    era: int                  # how many of Tables.instants had passed at the flow's start
-    icmp_type: int            # of ICMP flows: the type, else 0
+    host: int  # name number of the HTTP Host
+    era: int  # how many of Tables.instants had passed at the flow's start
+    icmp_type: int  # of ICMP flows: the type, else 0

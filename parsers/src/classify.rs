@@ -98,8 +98,8 @@ pub struct Piece<'a> {
     pub payload: &'a [u8],
     /// Length by the header; more than the payload where the snap length cut it.
     pub declared: u32,
-    /// ISN of this side where a SYN-ACK of the other side implied it.
-    pub isn: Option<u32>,
+    /// Initial sequence numbers as far as the headers told, of this side and the other.
+    pub isn: [Option<u32>; 2],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +125,11 @@ impl Conversation {
     /// Whether buffers may be held that the memory budget wants back.
     pub fn is_undecided(&self) -> bool {
         matches!(&self.talk, Talk::Stream(talk) if !talk.over)
+    }
+
+    /// No payload was seen.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.talk, Talk::Silent)
     }
 
     /// Octets of both directions that never came.
@@ -173,13 +178,22 @@ impl Conversation {
 
     /// A TCP segment of `side`.
     pub fn segment(&mut self, side: Side, piece: Piece<'_>, facts: &mut Facts, shared: &mut Shared<'_>) -> Heard {
+        let other = side.other();
         if let Talk::Silent = self.talk {
-            self.talk = Talk::Stream(Box::default());
+            // Most flows of a scan never carry a byte: nothing is kept for them.
+            if piece.declared == 0 {
+                return Heard::Taken;
+            }
+            let mut talk = Box::<Streams>::default();
+            if let [_, Some(isn)] = piece.isn {
+                talk.streams[other.index()].syn(isn);
+                talk.placed[other.index()] = true;
+            }
+            self.talk = Talk::Stream(talk);
         }
         let Talk::Stream(talk) = &mut self.talk else {
             return Heard::Taken;
         };
-        let other = side.other();
         let mut over = false;
         talk.place(side, piece);
         if let Some(ack) = piece.ack {
@@ -304,7 +318,7 @@ impl Streams {
         if piece.syn {
             stream.syn(piece.seq);
         } else if !self.placed[side.index()] {
-            match piece.isn {
+            match piece.isn[0] {
                 Some(isn) => stream.syn(isn),
                 None => stream.start_at(piece.seq),
             }

@@ -116,6 +116,13 @@ pub fn conclude(
     let destination = source.other();
     let payload = payload(&flow, source, &reading.alert_only);
     let answered = answered(&flow, source);
+    let missed = match &flow.tcp {
+        // Nothing was read of it, but acknowledgements say that there was something.
+        Some(tcp) if flow.conversation.is_silent() => {
+            Side::BOTH.iter().map(|&side| u64::from(tcp.acknowledged(side))).sum()
+        }
+        _ => flow.conversation.missed(),
+    };
     let facts = std::mem::take(&mut flow.facts);
     let service = primary(&facts, payload & 3 != 0);
     let ((source_endpoint, source_port), (destination_endpoint, destination_port)) = match source {
@@ -198,7 +205,7 @@ pub fn conclude(
         initiator,
         answered,
         history: flow.tcp.as_ref().map(|tcp| tcp.history(source)),
-        missed_bytes: flow.conversation.missed(),
+        missed_bytes: missed,
         snaplen_cut: flow.snaplen_cut,
         protocol: service,
         source_is_a: source == Side::A,

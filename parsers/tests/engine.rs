@@ -94,6 +94,17 @@ fn the_opener_is_known_from_the_answer_alone() {
 }
 
 #[test]
+fn acknowledged_bytes_that_were_never_seen_are_missed() {
+    let (records, _) = read(&[
+        (0, segment(true, 6000, 100, 0, SYN, b"")),
+        (5, segment(true, 6000, 101, 901, ACK, b"")),
+        (9, segment(true, 6000, 101, 1901, ACK, b"")),
+    ]);
+    assert_eq!(records[0].answered, Answered::Yes);
+    assert_eq!(records[0].missed_bytes, 999, "the last number may be a FIN's");
+}
+
+#[test]
 fn a_refused_connection_is_refused_and_a_lonely_syn_is_not_answered() {
     let (records, _) = read(&[
         (0, segment(true, 6000, 100, 0, SYN, b"")),

@@ -37,8 +37,7 @@ def ends_of(row: dict[str, Any]) -> tshark.Ends | None:
     transport = get(row, "network.transport")
     if transport not in ("tcp", "udp", "sctp") or get(row, "source.port") is None:
         return None
-    pair = ((get(row, "source.ip"), get(row, "source.port")), (get(row, "destination.ip"), get(row, "destination.port")))
-    return transport, frozenset(pair)
+    return transport, frozenset((get(row, f"{end}.ip"), get(row, f"{end}.port")) for end in ("source", "destination"))
 
 
 def differences(capture: Path) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,7 @@ pub(super) struct Core {
     pub observations: Observations,
     pub totals: Totals,
     first_time: Option<i64>,
+    closing: bool,
 }
 
 /// Where and when a packet was captured.
@@ -81,6 +82,7 @@ impl Core {
             observations: Observations::new(observation::LIMIT),
             totals: Totals::default(),
             first_time: None,
+            closing: false,
         }
     }
 
@@ -338,7 +340,9 @@ impl Core {
             length: tcp.payload_len,
         };
         let forward = share.forward;
-        if let Some(slot) = self.table.find(&share.key) {
+        if tcp.flags & SYN == 0 {
+            // Only a SYN opens another connection: all other packets are spared the look-up.
+        } else if let Some(slot) = self.table.find(&share.key) {
             let reopened = self.table.get(slot).is_some_and(|flow| {
                 flow.tcp
                     .as_ref()
@@ -362,8 +366,8 @@ impl Core {
         let Some(flow) = table.get_mut(slot) else { return };
         let side = flow.side(forward);
         let Some(connection) = &mut flow.tcp else { return };
-        let isn = connection.isn(side);
         connection.note(side, segment, first.time);
+        let isn = [connection.isn(side), connection.isn(side.other())];
         let was_undecided = flow.conversation.is_undecided();
         let missed = flow.conversation.missed();
         let mut shared = Shared {
@@ -525,13 +529,22 @@ impl Core {
         self.ended.push(record);
     }
 
+    /// The end of the input. Flows that still live end one batch after the other, as they are taken.
     pub fn close(&mut self) {
-        while let Some(flow) = self.table.pop() {
-            self.end(flow);
-        }
+        self.closing = true;
         self.fragments.finish();
         for (capture, packets) in self.fragments.drain_given_up() {
             self.ledger(capture).accounting.fragment_incomplete += packets;
+        }
+    }
+
+    /// After `close`: ends flows until `limit` have ended or none is left.
+    pub fn drain(&mut self, limit: usize) {
+        while self.closing && self.ended.len() < limit {
+            match self.table.pop() {
+                Some(flow) => self.end(flow),
+                None => return,
+            }
         }
     }
 }

@@ -123,6 +123,7 @@ impl Engine {
     /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple). Empty when there are
     /// no more.
     pub fn take(&mut self, limit: usize) -> Vec<Record> {
+        self.core.drain(limit);
         let ended = &mut self.core.ended;
         ended.sort_by_cached_key(|record| {
             let (source, destination) = (&record.source, &record.destination);
