@@ -18,7 +18,8 @@ import parsers
 from monitor.aggregate import Aggregate, Finding, Sums, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
-from monitor.judged import Judges, final_verdict, judged_values
+from monitor.judged import final_verdict, judged_values
+from monitor.judges import Judges
 from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.times import iso, iso_or_none

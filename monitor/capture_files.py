@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 import zstandard
 
-BLOCK: Final = 4 * 1024 * 1024
+BLOCK: Final = 1024 * 1024
 """Octets handed to the core at once: large enough that the call costs nothing, small enough that a thousand engines
 would not matter. tcpdump reads 32 KiB at a time; the core works on ranges, so it gains from more."""
 

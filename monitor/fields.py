@@ -172,16 +172,33 @@ class Certificates:
             self._table = new if self._table is None else pa.concat_tables([self._table, new]).combine_chunks()
 
     def columns(self, side: str, leaves: Any) -> dict[str, Any]:
-        """The fields `tls.SIDE.…` for rows whose leaf certificate's number is in `leaves` (null = none)."""
+        """The fields `tls.SIDE.…` for rows whose leaf certificate's number is in `leaves` (null = none), and, under
+        `repeated(side)`, the same once per certificate, as there are few and their text is long."""
         if self._table is None or leaves.null_count == len(leaves):
             return {}
-        made = {}
+        encoded = leaves.dictionary_encode()
+        few = {}
         for suffix, (column, kind) in self._COLUMNS.items():
-            values = self._table[column].combine_chunks().take(leaves)
+            values = self._table[column].combine_chunks().take(encoded.dictionary)
             if kind == TIME:  # certificates know whole seconds (RFC 5280, 4.1.2.5)
                 values = pc.multiply(pc.divide(values, _SECOND), _SECOND)
-            made[f"tls.{side}.{suffix}"] = values.cast(ARROW_TYPES[kind])
+            few[f"tls.{side}.{suffix}"] = values.cast(ARROW_TYPES[kind])
+        made: dict[str, Any] = {name: column.take(encoded.indices) for name, column in few.items()}
+        made[repeated(side)] = Repeated(few, encoded.indices)
         return made
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Columns of a few different rows, and for each row of the batch which of them it has (null = none)."""
+
+    columns: dict[str, Any]
+    numbers: Any
+
+
+def repeated(side: str) -> str:
+    """The key under which `columns` gives the certificates of one side as `Repeated`."""
+    return f"tls.{side}.*"
 
 
 @dataclass(slots=True)
@@ -196,7 +213,8 @@ class Origin:
 
 
 def columns(batch: Any, origin: Origin) -> dict[str, Any]:
-    """Typed columns by field name, in the order of FIELDS; a field that no row has is left out.
+    """Typed columns by field name, in the order of FIELDS; a field that no row has is left out. Behind them the
+    certificates as `Repeated`, for who writes text.
 
     batch: a record batch with the columns of `Engine.take()`.
     """
@@ -235,6 +253,7 @@ def columns(batch: Any, origin: Origin) -> dict[str, Any]:
         if column is not None and column.null_count < rows:
             kind = ARROW_TYPES[field.kind]
             result[field.name] = column if column.type == kind else column.cast(kind)
+    result.update({name: column for name, column in made.items() if isinstance(column, Repeated)})
     return result
 
 

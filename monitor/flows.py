@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import ARROW_TYPES, FIELDS, JUDGED, columns
-from monitor.judged import Judges, judged_values
+from monitor.judged import judged_values
 from monitor.order import Sorter, key_columns
 from monitor.replay import Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import CSV_HEADER, JSON_END, csv_judged, csv_lines, json_judged, json_lines, times
@@ -56,7 +56,11 @@ class Flows:
         self._sorter = Sorter(by_start=by_start)
         self._judged = topology is not None
         self.replays = []
-        judges = Judges(topology) if topology is not None else None
+        judges = None
+        if topology is not None:
+            from monitor.judges import Judges  # the policy takes a moment to load, which flows alone do not need
+
+            judges = Judges(topology)
         for sensor, arguments in by_sensor(captures).items():
             judge = None
             if judges is not None:
@@ -115,7 +119,7 @@ class Flows:
                 yield table, numbers
 
     def _write_parquet(self, out: Binary, verdict: str | None) -> None:
-        import pyarrow.parquet as pq  # needed here alone, and slow to load
+        import pyarrow.parquet as pq  # as much to load as all the rest
 
         labels = self._labels()
         fields = (*FIELDS, *JUDGED) if self._judged else FIELDS

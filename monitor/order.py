@@ -31,8 +31,8 @@ KEY: Final = (
 )
 """Columns that order the rows; ports count as 0 where there are none."""
 
-BUDGET: Final = 256 * 1024 * 1024
-"""Octets of rows held in memory: some 250,000 flows as JSON. A small audit host has 2 GiB."""
+BUDGET: Final = 64 * 1024 * 1024
+"""Octets of rows held in memory: some 80,000 flows as JSON. Sorting holds them three times for a moment."""
 
 CHUNK_ROWS: Final = 8192
 """Rows read from a run at once: about 8 MiB as JSON lines."""
@@ -63,6 +63,7 @@ class Sorter:
         """table: the KEY columns (see `key_columns`) and any others, the same ones in every call."""
         if not table.num_rows:
             return
+        table = self._sort(table)  # in copies of its own: a slice would keep the whole batch of the core alive
         with self._lock:
             self._waiting.append(table)
             self._octets += table.nbytes

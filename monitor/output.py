@@ -74,6 +74,11 @@ class Output:
     def write_text(self, text: str) -> None:
         self.write(text.encode("utf-8", "backslashreplace"))
 
+    @property
+    def closed(self) -> bool:
+        """Arrow asks before it writes."""
+        return self._file is None
+
     def flush(self) -> None:
         assert self._file is not None
         try:

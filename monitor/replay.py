@@ -27,8 +27,9 @@ from reports.visible import visible
 from rules.observation import Observation
 from rules.verdict import Verdict
 
-BATCH_ROWS: Final = 32_768
-"""Rows worked on at once: some 32 MiB as JSON lines, well below the 2 GiB of an Arrow text column."""
+BATCH_ROWS: Final = 8192
+"""Rows worked on at once. A batch costs some 2 ms whatever its size, so smaller ones are gathered up to this; larger
+ones are cut, as the text of a row and what it is made of take some 3 KiB for a moment."""
 
 ONE_WAY_FLOWS: Final = 20
 ONE_WAY_SHARE: Final = 0.9
@@ -104,6 +105,8 @@ class Replay:
         self.totals: dict[str, int] = {}
         self.origin = Origin(_plain(sensor.name), sensor.position, sensor.side, [], Certificates())
         self._judge = judge
+        self._gathered: list[Any] = []
+        self._gathered_rows = 0
         self._digests = settings.digests
         self._engine = parsers.Engine(
             parsers.Tables(**judge.tables) if judge is not None else None,
@@ -178,21 +181,35 @@ class Replay:
                     raise Stopped
         engine.close()
         self._hand_out(sink)
+        self._pass_on(sink)
         self.totals = dict(engine.totals())
 
     def _hand_out(self, sink: Sink) -> None:
         while len(taken := self._engine.take()):
-            self._hand_over(pa.record_batch(taken), sink)
+            self._learn()
+            batch = pa.record_batch(taken)
+            self._gathered.append(batch)
+            self._gathered_rows += batch.num_rows
+            if self._gathered_rows >= BATCH_ROWS:
+                self._pass_on(sink)
 
-    def _hand_over(self, batch: Any, sink: Sink) -> None:
+    def _learn(self) -> None:
+        """Judge the observations and read the certificates that the rows just taken brought."""
         for numbers in self._engine.observations(len(self.protocols)):
             if self._judge is not None:
                 known = len(self.protocols) < parsers.OBSERVATION_LIMIT
                 self.verdicts.append(self._judge.judge(Observation(*numbers)) if known else TOO_MANY)
             self.protocols.append(numbers[0])
         self.origin.certificates.append(pa.record_batch(self._engine.certificates(len(self.origin.certificates))))
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            sink.rows(batch.slice(start, BATCH_ROWS), self)
+
+    def _pass_on(self, sink: Sink) -> None:
+        """Give the gathered rows to the sink."""
+        gathered, self._gathered, self._gathered_rows = self._gathered, [], 0
+        if not gathered:
+            return
+        whole = gathered[0] if len(gathered) == 1 else pa.concat_batches(gathered)
+        for start in range(0, whole.num_rows, BATCH_ROWS):
+            sink.rows(whole.slice(start, BATCH_ROWS), self)
 
     def _settle(self, readers: Sequence[CaptureReader]) -> None:
         for number, (argument, reader) in enumerate(zip(self.arguments, readers, strict=True)):

@@ -44,16 +44,58 @@ _ROOT: Final = _tree()
 
 
 def json_lines(columns: Mapping[str, Any]) -> Any:
-    """One text a row, up to where the judged fields go. columns: as `monitor.fields.columns` gives them."""
-    parts = []
+    """One text a row, up to where the judged fields go. columns: as `monitor.fields.columns` gives them.
+
+    The whole row is one join of texts and columns: each join costs a copy and a look at every cell. Only members that
+    some rows lack, and objects that may be empty, are made beforehand, with the comma before them.
+    """
+    pieces: list[Any] = []
+    comma = "{"
     for key, node in _ROOT.items():
-        if key == "edgewarden":
-            inner = _members(node, columns, "edgewarden.")
-            parts.append(pc.binary_join_element_wise(_text('"edgewarden":{'), inner, _text("")))
+        pieces += _pieces(key, node, columns, key + ".", comma)
+        comma = ","
+    pieces.pop()  # the brace that closes `edgewarden`
+    return _joined(pieces)
+
+
+def _pieces(key: str, node: Tree, columns: Mapping[str, Any], prefix: str, comma: str) -> list[Any]:
+    """Texts and columns of one object. One whose first member every row has is taken apart; else it is one column."""
+    names = list(node)
+    first = node[names[0]]
+    leading = None if isinstance(first, dict) else columns.get(first.name)
+    if leading is None or leading.null_count:
+        whole = _object(key, node, columns, prefix)
+        return [] if whole is None else [_after_comma(comma, whole)]
+    pieces: list[Any] = [f'{comma}"{key}":{{']
+    comma = ""
+    for name, child in node.items():
+        if isinstance(child, dict):
+            pieces += _pieces(name, child, columns, f"{prefix}{name}.", comma)
         else:
-            parts.append(_object(key, node, columns, key + "."))
-    body = pc.binary_join_element_wise(*(p for p in parts if p is not None), _text(","), null_handling="skip")
-    return pc.binary_join_element_wise(_text("{"), body, _text(""))
+            column = columns.get(child.name)
+            if column is None:
+                continue
+            before, value, after = _json_value(column, child.kind)
+            before = f'{comma}"{name}":{before}'
+            pieces += [_between(before, value, after)] if column.null_count else [before, value, after]
+        comma = ","
+    return [*pieces, "}"]
+
+
+def _after_comma(comma: str, column: Any) -> Any:
+    return _between(comma, column, "") if comma else column
+
+
+def _joined(pieces: Iterable[Any]) -> Any:
+    """One text a row; null cells add nothing."""
+    arguments: list[Any] = []
+    for piece in pieces:
+        if isinstance(piece, str) and arguments and isinstance(arguments[-1], str):
+            arguments[-1] += piece
+        else:
+            arguments.append(piece)
+    values = [_text(piece) if isinstance(piece, str) else piece for piece in arguments]
+    return pc.binary_join_element_wise(*values, _text(""), null_handling="replace", null_replacement="")
 
 
 def json_judged(values: Mapping[str, Any]) -> str:
@@ -142,6 +184,10 @@ def _members(node: Tree, columns: Mapping[str, Any], prefix: str) -> Any:
 
 def _object(key: str, node: Tree, columns: Mapping[str, Any], prefix: str) -> Any:
     """`"key":{…}`, null in rows where it would be empty; None when it would be so everywhere."""
+    group = columns.get(prefix.removesuffix(f"{key}.") + "*")
+    if group is not None:  # text of each certificate once, spread over the rows
+        whole = _object(key, node, group.columns, prefix)
+        return None if whole is None else whole.take(group.numbers)
     members = _members(node, columns, prefix)
     if members is None:
         return None
