@@ -26,6 +26,9 @@ const SWITCH_LIMIT: u8 = 4;
 const DATAGRAM_PROBES: u32 = 64;
 /// Datagrams of a recognised flow that its reader is shown: first facts stand early.
 const DATAGRAM_READS: u32 = 256;
+/// Datagrams that may be RTP and still wait for those behind them: three in order make a source (`rtp`), in each of two
+/// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
+const PERHAPS_MEDIA: u32 = 12;
 /// Octets from the first byte of a stream after which "nothing recognised" is a statement.
 const TELLING: u64 = 64;
 
@@ -84,6 +87,9 @@ struct Datagrams {
     dtls: dtls::State,
     quic: quic::State,
     count: u32,
+    /// Datagrams that may be the first of a media source.
+    perhaps_media: u32,
+    /// Of datagrams that nothing can be made of.
     octets: u64,
 }
 
@@ -236,7 +242,13 @@ impl Conversation {
         }
         let Talk::Datagrams(talk) = &mut self.talk else { return };
         talk.count = talk.count.saturating_add(1);
-        talk.octets = talk.octets.saturating_add(payload.len() as u64);
+        if facts.services().is_empty() {
+            if talk.perhaps_media < PERHAPS_MEDIA && rtp::probe_datagram(payload) {
+                talk.perhaps_media += 1;
+            } else {
+                talk.octets = talk.octets.saturating_add(payload.len() as u64);
+            }
+        }
         let mut context = Context {
             facts,
             certificates: shared.certificates,

@@ -5,6 +5,7 @@ mod wire;
 use _native::engine::{Engine, Ledger, Limits};
 use _native::facts::Service;
 use _native::flow::record::{Answered, Initiator, Record};
+use _native::observation::OBSERVATION;
 use _native::tables::Tables;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -257,6 +258,85 @@ fn captures_of_one_sensor_are_merged_in_packet_time() {
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].history.as_deref(), Some("ShA"));
     assert_eq!(records[0].capture, b, "the SYN was in the second capture");
+}
+
+/// RFC 9260 §3: common header and one DATA chunk.
+fn sctp_data(ports: (u16, u16), flags: u8, message: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet.extend(ports.0.to_be_bytes());
+    packet.extend(ports.1.to_be_bytes());
+    packet.extend([0; 8]);
+    packet.extend([0, flags]);
+    packet.extend(u16::try_from(16 + message.len()).unwrap().to_be_bytes());
+    packet.extend([0; 12]);
+    packet.extend(message);
+    packet
+}
+
+#[test]
+fn sip_is_read_in_sctp() {
+    // RFC 4168; the request is longer than one chunk, the answer is not.
+    let request = b"INVITE sip:b@contoso.example SIP/2.0\r\nVia: SIP/2.0/SCTP 192.0.2.25:5060;branch=z9hG4bK1\r\n\
+        Call-ID: 717b@192.0.2.25\r\nCSeq: 1 INVITE\r\nContent-Length: 900\r\n\r\nv=0\r\n";
+    let answer = b"SIP/2.0 403 Forbidden\r\nVia: SIP/2.0/SCTP 192.0.2.25:5060;branch=z9hG4bK1\r\n\
+        Call-ID: 717b@192.0.2.25\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n";
+    let sent = |from, to, payload: &[u8]| ethernet(&ipv4(from, to, 132, 1, 64, payload));
+    let (records, _) = read(&[
+        (0, sent(CLIENT, SERVER, &sctp_data((57_098, 5_060), 2, request))),
+        (9, sent(SERVER, CLIENT, &sctp_data((5_060, 57_098), 3, answer))),
+    ]);
+    let [record] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    assert_eq!(record.protocol, Service::Sip as u8);
+    assert_eq!(record.initiator, Initiator::Handshake);
+    assert_eq!(record.source.port, Some(57_098));
+}
+
+/// The observation number `evidence` of the only flow, made of datagrams from the client to the server.
+fn evidence(datagrams: &[Vec<u8>]) -> u32 {
+    let mut engine = Engine::new(Arc::new(Tables::default()), limits());
+    let capture = engine.add_capture(None);
+    let frames: Vec<_> = (0..)
+        .zip(datagrams)
+        .map(|(at, payload)| {
+            (
+                at * 20_000,
+                ethernet(&ipv4(CLIENT, SERVER, 17, 1, 64, &udp((50_000, 50_002), payload))),
+            )
+        })
+        .collect();
+    engine.feed(capture, &pcap(&frames));
+    engine.finish(capture);
+    engine.close();
+    assert_eq!(engine.take(usize::MAX).len(), 1);
+    let at = OBSERVATION.iter().position(|name| *name == "evidence").unwrap();
+    let [observation] = engine.observations() else { panic!() };
+    observation[at]
+}
+
+#[test]
+fn media_waits_for_its_third_packet_before_it_is_called_unrecognised() {
+    const UNDETERMINED: u32 = 1;
+    const UNRECOGNISED: u32 = 2;
+    const CONFIRMED: u32 = 3;
+    // RFC 3550 §5.1: version 2, PCMA, sequence number, timestamp, one source; 20 ms of sound.
+    let rtp = |sequence: u8| {
+        let header = [0x80, 8, 0, sequence, 0, 0, sequence, 0x80, 0, 0, 0, 7];
+        [&header[..], &[0xd5; 160]].concat()
+    };
+    assert_eq!(evidence(&[rtp(1)]), UNDETERMINED);
+    assert_eq!(evidence(&[rtp(1), rtp(2)]), UNDETERMINED);
+    assert_eq!(evidence(&[rtp(1), rtp(2), rtp(3)]), CONFIRMED);
+    assert_eq!(evidence(&[vec![0x55; 64]]), UNRECOGNISED);
+    assert_eq!(
+        evidence(&[rtp(1), vec![0x55; 64]]),
+        UNRECOGNISED,
+        "no media is between octets that are none"
+    );
+    // The same octets for ever are no source, however much they look like one.
+    let stuck = vec![rtp(1); 20];
+    assert_eq!(evidence(&stuck), UNRECOGNISED);
 }
 
 /// A few packets that mean something and can go wrong in any order.

@@ -18,7 +18,9 @@ use crate::flow::table::{Flow, Table};
 use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
 use crate::observation::{self, Observations};
 use crate::packet::fragment::{Fragments, Piece, Pushed};
-use crate::packet::{decode, decode_reassembled, transport, Decoded, Ip, Outcome, Quoted, Tcp, Transport, Tunnels};
+use crate::packet::{
+    decode, decode_reassembled, sctp, transport, Decoded, Ip, Outcome, Quoted, Tcp, Transport, Tunnels,
+};
 use crate::tables::Tables;
 
 /// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
@@ -266,7 +268,13 @@ impl Core {
                 payload,
             } => {
                 let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-                self.count(share((source_port, destination_port), false, length));
+                let share = share((source_port, destination_port), false, length);
+                let forward = share.forward;
+                if let Some(slot) = self.count(share) {
+                    for message in sctp::messages(payload) {
+                        self.datagram(slot, forward, message);
+                    }
+                }
             }
             Transport::Other => {
                 let length = u32::try_from(ip.payload.len()).unwrap_or(u32::MAX);

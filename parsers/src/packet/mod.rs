@@ -9,6 +9,7 @@ mod duplicate;
 pub mod fragment;
 mod ip;
 mod link;
+pub mod sctp;
 pub mod transport;
 mod tunnel;
 
