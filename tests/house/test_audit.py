@@ -22,6 +22,8 @@ from monitor.cli import main
 from reports.schemas import schema
 from tests.house.captures import BROKEN, CLEAN, PCAPS, TOPOLOGY, addresses, all_packets, first_packets, kept, pcap
 
+VALIDATOR = jsonschema.Draft202012Validator(schema("audit"))
+
 Run = Callable[..., tuple[int, dict[str, Any], str]]
 
 
@@ -34,7 +36,7 @@ def audit(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
         out, err = capfdbinary.readouterr()
         result = json.loads(out) if out else {}
         if result:
-            jsonschema.validate(result, schema("audit"))
+            VALIDATOR.validate(result)
             for capture in result["captures"]:
                 assert capture["packets"] == sum(capture["accounting"].values())
             totals = result["totals"]
@@ -295,6 +297,7 @@ def test_evidence_names_finding_and_rule_and_is_read_by_others(audit: Run, tmp_p
     _, result, _ = audit("--evidence", str(folder), f"internal={BROKEN['internal']}")
     assert result["findings"]
     names = set()
+    read_by_tshark: set[str] = set()
     for finding in result["findings"]:
         [evidence] = finding["evidence"]
         path = folder / evidence["path"]
@@ -304,18 +307,12 @@ def test_evidence_names_finding_and_rule_and_is_read_by_others(audit: Run, tmp_p
         assert finding["id"].encode() in data[:1000]
         assert finding["rule"].encode() in data[:1000]
         assert 0 < evidence["packets"] <= 16 * len(finding["samples"])
+        if finding["rule"] in read_by_tshark:
+            continue
+        read_by_tshark.add(finding["rule"])  # one of each rule: a start of tshark takes half a second
+        shown = finding["samples"][0]["display_filter"]
         tshark = subprocess.run(
-            [
-                "tshark",
-                "-r",
-                str(path),
-                "-Y",
-                finding["samples"][0]["display_filter"],
-                "-T",
-                "fields",
-                "-e",
-                "frame.number",
-            ],
+            ["tshark", "-r", str(path), "-Y", shown, "-T", "fields", "-e", "frame.number"],
             capture_output=True,
             text=True,
             check=True,

@@ -19,7 +19,10 @@ from monitor import capture_files, flows
 from monitor.cli import main
 from monitor.order import Sorter
 from reports.schemas import schema
-from tests.house.captures import BROKEN, CLEAN, PCAPS, ROOT, TOPOLOGY, all_packets, pcap, without
+from tests.corpus import ABSENT, corpus_captures
+from tests.house.captures import BROKEN, CLEAN, PCAPS, TOPOLOGY, all_packets, pcap, without
+
+VALIDATOR = jsonschema.Draft202012Validator(schema("flows"))  # making one costs more than a row
 
 Run = Callable[..., tuple[int, bytes, str]]
 
@@ -53,7 +56,7 @@ def test_every_row_is_valid_and_every_verdict_expected(run: Run) -> None:
         _, out, _ = run("--format", "jsonl", "--topology", TOPOLOGY, f"{capture['sensor']}={PCAPS / name}")
         found = {}
         for row in rows(out):
-            jsonschema.validate(row, schema("flows"))
+            VALIDATOR.validate(row)
             found[_key(row, row["event"]["start"])] = row
         assert len(found) == len(capture["flows"])
         for flow in capture["flows"]:
@@ -188,17 +191,11 @@ def test_frame_numbers_count_packet_blocks(run: Run) -> None:
     assert len(all_packets(CLEAN["external"])) > 800
 
 
-SHARED = ROOT.parent / "shared" / "captures"
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="NOTE: no folder of real captures beside this repository")
+@pytest.mark.skipif(not corpus_captures(), reason=ABSENT)
 def test_real_captures_give_valid_rows_and_add_up(run: Run) -> None:
-    names = [path for path in sorted(SHARED.iterdir()) if path.suffix in (".pcap", ".pcapng", ".cap")]
-    assert names
-    validator = jsonschema.Draft202012Validator(schema("flows"))
-    for path in names:
+    for path in corpus_captures():
         status, out, err = run("--format", "jsonl", str(path))
         assert status in (0, 3), (path.name, err)
         for row in rows(out):
-            problem = next(iter(validator.iter_errors(row)), None)
+            problem = next(iter(VALIDATOR.iter_errors(row)), None)
             assert problem is None, (path.name, problem.message, row)
