@@ -34,6 +34,9 @@ SOURCES: Final = 1_000_000
 """Distinct source addresses counted over the attempts of one sensor: about 100 MB. A spoofed scan has more; the count
 then stays at what was seen up to there."""
 
+PORTS_NAMED: Final = 4
+"""Ports that a sentence lists; with more of them it names the lowest, the highest and how many."""
+
 OTHER: Final = "other"
 
 _SAMPLE_KEY: Final = (
@@ -65,6 +68,15 @@ class Ports:
             return {"min": None, "max": None, "distinct": 0}
         lowest = (self._bits & -self._bits).bit_length() - 1
         return {"min": lowest, "max": self._bits.bit_length() - 1, "distinct": self._bits.bit_count()}
+
+    def __str__(self) -> str:
+        """ "389, 445"; more than `PORTS_NAMED` as "1-1023" when there is none missing, else "22-8443 (514 ports)"."""
+        count = self._bits.bit_count()
+        if count <= PORTS_NAMED:
+            return ", ".join(str(port) for port in range(self._bits.bit_length()) if self._bits >> port & 1)
+        ports = self.summary()
+        lowest, highest = ports["min"] or 0, ports["max"] or 0
+        return f"{lowest}-{highest}" + ("" if highest - lowest + 1 == count else f" ({count} ports)")
 
 
 @dataclass(slots=True)
@@ -226,6 +238,14 @@ class Finding:
     sums: Sums = field(default_factory=Sums)
     ports: Ports = field(default_factory=Ports)
     samples: list[tuple[tuple[Any, ...], Any, Replay]] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """The sentence with the ports that were seen: the rule, judging many flows at once, knew a class of ports."""
+        ports = str(self.ports)
+        if not ports or not self.hit.at_port:
+            return self.hit.reason
+        return self.hit.reason.replace(self.hit.at_port, f"{self.transport.upper()} {ports}")
 
 
 @dataclass(slots=True)

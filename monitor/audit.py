@@ -252,7 +252,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "bytes": finding.sums.octets,
         "first": iso(finding.sums.first),
         "last": iso(finding.sums.last),
-        "reason": finding.hit.reason,
+        "reason": finding.reason,
         "nearest_path": finding.hit.nearest_path,
         "controls": controls_of(finding.hit.rule),
         "waived_by": None,

@@ -190,12 +190,14 @@ class Gzip:
             if not self._in_member:
                 self._next_member()
                 continue
+            before = self._member.copy()
             try:
                 data = self._member.decompress(self._pending, count)
             except zlib.error as error:
+                data = self._up_to_the_fault(before)
                 self.error = f"the gzip stream is broken near octet {self._source.size - len(self._pending)} ({error})"
                 self._ended = True
-                break
+                return data
             if self._member.eof:
                 self._pending = self._member.unused_data
                 self._in_member = False
@@ -204,6 +206,17 @@ class Gzip:
             if data:
                 return data
         return b""
+
+    def _up_to_the_fault(self, member: zlib._Decompress) -> bytes:
+        """What the pending octets give before the one that is wrong; the library keeps it to itself when it fails."""
+        pieces = []
+        position = 0
+        try:
+            for position in range(len(self._pending)):
+                pieces.append(member.decompress(self._pending[position : position + 1]))
+        except zlib.error:
+            self._pending = self._pending[position:]
+        return b"".join(pieces)
 
     def _next_member(self) -> None:
         self._pending = self._pending.lstrip(b"\0")
@@ -235,6 +248,11 @@ class ZstdFrames:
         self._have = b""
         self._skip = 0
         self._checksum = False
+
+    @property
+    def before_checksum(self) -> bool:
+        """A frame's blocks are complete and nothing of its checksum was read: what they hold can be had now."""
+        return self._state == "checksum" and not self._skip and not self._have
 
     def follow(self, data: bytes, position: int) -> int:
         """The position behind the block, header or frame that ends next in `data`, or its length."""
@@ -276,12 +294,15 @@ class ZstdFrames:
             self._expect("block header", 3)
         elif self._state == "block header":
             header = int.from_bytes(field, "little")
-            size = 1 if header >> 1 & 3 == 1 else header >> 3  # a run of one octet stores that octet
-            if header & 1:
-                self._end_frame_after(size + (4 if self._checksum else 0))
-            else:
-                self._skip = size
+            self._skip = 1 if header >> 1 & 3 == 1 else header >> 3  # a run of one octet stores that octet
+            if not header & 1:
                 self._expect("block header", 3)
+            elif self._checksum:
+                self._expect("checksum", 4)
+            else:
+                self._end_frame_after(self._skip)
+        elif self._state == "checksum":
+            self._end_frame_after(0)
 
     def _end_frame_after(self, octets: int) -> None:
         self._skip = octets
@@ -330,6 +351,8 @@ class Zstd:
                 self._position = before
                 break
             steps += 1
+            if self._frames.before_checksum:  # with a wrong one the library would keep the blocks to itself
+                break
         try:
             self._decoded = self._library.decompress(self._stored[begin : self._position])
         except zstandard.ZstdError as error:
@@ -377,6 +400,11 @@ class CaptureReader:
     def size(self) -> int:
         """Octets as stored; of the whole file once `read` has returned b""."""
         return self._source.size
+
+    @property
+    def decoded(self) -> int:
+        """Octets handed out so far."""
+        return self._handed_out
 
     @property
     def complete(self) -> bool:

@@ -80,7 +80,7 @@ def write_evidence(
         name = f"{finding.hit.rule}-{finding.id}.pcapng"
         comment = (
             f"Edgewarden evidence. Finding {finding.id}. Rule {finding.hit.rule} ({finding.hit.severity}). "
-            f"{finding.hit.reason}"
+            f"{finding.reason}"
         )
         stored = slice_file(mine, comment)
         _replace(os.path.join(folder, name), stored)

@@ -22,6 +22,7 @@ _TARGET_FAULTS: Final = frozenset(
         errno.ENOENT,
         errno.EACCES,
         errno.EPERM,
+        errno.EEXIST,
         errno.EISDIR,
         errno.ENOTDIR,
         errno.EROFS,

@@ -180,6 +180,8 @@ class Certificates:
         few = {}
         for suffix, (column, kind) in self._COLUMNS.items():
             values = self._table[column].combine_chunks().take(encoded.dictionary)
+            if kind == TEXT:  # a certificate that was broken before this field
+                values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
             if kind == TIME:  # certificates know whole seconds (RFC 5280, 4.1.2.5)
                 values = pc.multiply(pc.divide(values, _SECOND), _SECOND)
             few[f"tls.{side}.{suffix}"] = values.cast(ARROW_TYPES[kind])

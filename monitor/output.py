@@ -43,11 +43,11 @@ class Output:
                 raise OutputFailure(self.name, error) from error
             return self
         try:
-            self._target = os.path.realpath(self._path)
             try:
-                mode: int | None = os.stat(self._target).st_mode
+                mode: int | None = os.stat(self._path).st_mode
             except FileNotFoundError:
                 mode = None
+            self._target = os.path.realpath(self._path)
             if mode is None or stat.S_ISREG(mode):
                 if mode is not None and not os.access(self._target, os.W_OK):
                     raise PermissionError(13, "Permission denied", self._path)
@@ -56,7 +56,7 @@ class Output:
                 os.fchmod(descriptor, stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
                 self._file = os.fdopen(descriptor, "wb")
             else:
-                self._file = open(self._target, "wb")
+                self._file = open(self._path, "wb")  # by the name given: /dev/stdout on a pipe has no other
         except OSError as error:
             raise OutputFailure(self.name, error) from error
         return self

@@ -216,7 +216,10 @@ class Replay:
             info: Any = self._engine.capture_info(number)
             path = argument.shown
             if info["kind"] is None:
-                why = reader.error or ("it holds no bytes" if not reader.size else "neither pcap nor pcapng")
+                nothing = (
+                    "it holds no bytes" if reader.complete else "its compressed stream ends before the first octet"
+                )
+                why = reader.error or ("neither pcap nor pcapng" if reader.decoded else nothing)
                 self.mistakes.append(f"{path}: is no capture: {why}")
                 continue
             error = info["error"] or reader.error

@@ -153,7 +153,8 @@ class Endpoint:
             address = str(self.network.network_address)
             return f"{address} ({self.role})" if self.role else address
         if self.roles:
-            return f"a {self.role} address in {self.network}"
+            article = "an" if self.roles[0][0] in "aeio" else "a"
+            return f"{article} {self.role} address in {self.network}"
         return "a host on the Internet" if self.zone == names.EXTERNAL else f"a host in zone {self.zone}"
 
 

@@ -204,11 +204,12 @@ class Facts:
 
     @property
     def at_port(self) -> str:
-        """ "TCP 5061", "UDP 50004-59999", "ESP"."""
+        """ "TCP 5061", "a port of UDP 50004-59999", "ESP"."""
         transport = TRANSPORTS[self.observation.transport].upper()
         if self.observation.transport not in PORTED:
             return transport
-        return f"{transport} {self.site.ports.span(self.port)}"
+        span = self.site.ports.span(self.port)
+        return f"{'' if span.first == span.last else 'a port of '}{transport} {span}"
 
 
 def state_of(leg: Leg | None, observation: Observation) -> State:

@@ -300,6 +300,7 @@ class Judge:
                 subject_column=rule.subject(facts) if rule.subject is not None else None,
                 port_or_class=self.site.port_or_class(facts.destination, facts.observation.transport, facts.port),
                 service=facts.service,
+                at_port=facts.at_port,
             )
             for rule, severity, sentence in standing
         )

@@ -67,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return MISTAKE
         status: int = parsed.run(parsed, messages)
-        sys.stdout.flush()
         return status
     except SystemExit as error:  # argparse: help, version, usage
         return error.code if isinstance(error.code, int) else MISTAKE
@@ -93,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "this is a defect of edgewarden, --verbose shows where)"
         )
         return FAILURE
+    finally:
+        _drop_messages_nobody_reads()
 
 
 def _catch_signals() -> None:
@@ -113,7 +114,20 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def _reader_gone() -> int:
     """Whoever read our output has left: nothing more to say, as any command in a pipeline ends."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 1)  # what is still buffered must not raise again at exit
-    os.close(devnull)
+    _into_nowhere(1)  # what is still buffered must not raise again at exit
     return 128 + signal.SIGPIPE
+
+
+def _drop_messages_nobody_reads() -> None:
+    """Standard error that is full or closed costs the messages, never the status: the interpreter would make it 120."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        _into_nowhere(2)
+
+
+def _into_nowhere(descriptor: int) -> None:
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, descriptor)
+    os.close(devnull)

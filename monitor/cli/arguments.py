@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake
+from monitor.output import Output
 from monitor.times import parse_time
 
 if TYPE_CHECKING:
@@ -23,6 +25,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version are results: argparse would pass over a full disk in silence."""
+        if message and file is sys.stdout:
+            with Output(None) as out:
+                out.write_text(message)
+        else:
+            super()._print_message(message, file)
 
 
 def general() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,3 +172,31 @@ def test_flows_of_other_verdicts_are_counted_and_nothing_else() -> None:
     made = run(given, batch({"observation": 0}, {"observation": 1}, {"observation": 1}))
     assert {number: sums.flows for number, sums in made[1].by_observation.items()} == {0: 1, 1: 2}
     assert made[1].groups == {}
+
+
+def test_a_finding_names_the_ports_that_were_seen() -> None:
+    """Judged by class of ports, told by port: two classes below 1024 are one finding."""
+    first = Hit("r", "high", "it opened a port of TCP 1-52 there", None, None, "system", "", "a port of TCP 1-52")
+    other = Hit("r", "high", "it opened TCP 445 there", None, None, "system", "", "TCP 445")
+    run = Run([verdict(VIOLATION, first), verdict(VIOLATION, other)], [6, 6])
+    aggregate = Aggregate()
+    aggregate.rows(batch({"destination.port": 22}, {"destination.port": 445, "observation": 1}), run)
+    found = findings([(run, aggregate)])
+    assert [finding.reason for finding in found] == ["it opened TCP 22, 445 there"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "text"),
+    [
+        ([], ""),
+        ([443], "443"),
+        ([9, 1, 4, 2], "1, 2, 4, 9"),
+        (range(1, 6), "1-5"),
+        ([1, 2, 3, 4, 65535], "1-65535 (5 ports)"),
+    ],
+)
+def test_ports_in_a_sentence(seen: Iterable[int], text: str) -> None:
+    ports = Ports()
+    for port in seen:
+        ports.add(port)
+    assert str(ports) == text

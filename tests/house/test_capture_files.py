@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,28 @@ def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, data: bytes, p
     drain(reader)
     assert reader.size == len(prefix + data)
     assert zlib.crc32(head(str(path))) >= 0
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zst])
+def test_what_precedes_a_fault_is_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """gzip -dc and zstd -dc write what they have before they say that the sum is wrong."""
+    stored = bytearray(pack(BODY))
+    place = -8 if stored.startswith(b"\x1f\x8b") else -4  # CRC-32 of RFC 1952 2.3.1, Content_Checksum of RFC 8878 3.1.1
+    stored[place] ^= 0x55
+    (tmp_path / "c").write_bytes(stored)
+    pool = DescriptorPool()
+    reader = CaptureReader(str(tmp_path / "c"), pool)
+    body = b"".join(iter(reader.read, b""))
+    assert body == BODY
+    assert reader.error is not None
+    assert "is broken near octet" in reader.error
+
+
+def test_gzip_is_read_up_to_the_octet_that_is_wrong(tmp_path: Path) -> None:
+    stored = gzip.compress(BODY[:5000]) + gzip.compress(BODY[5000:])[:20] + b"\xff" * 400
+    (tmp_path / "c").write_bytes(stored)
+    reader = CaptureReader(str(tmp_path / "c"), DescriptorPool())
+    body = b"".join(iter(reader.read, b""))
+    assert body[:5000] == BODY[:5000]
+    assert BODY.startswith(body[:5000])
+    assert reader.error is not None

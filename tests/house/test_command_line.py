@@ -211,3 +211,39 @@ def test_standard_output_that_is_full_is_4() -> None:
         )
     assert done.returncode == 4
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["audit", "--help"], ["schema", "flows"], ["flows", CLEAN["external"]]]
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_cannot_be_told_is_4_for_every_result(words: list[str], unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*EDGEWARDEN, *words], stdout=full, stderr=subprocess.PIPE, env=environment, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (4, 1)
+    closed = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *EDGEWARDEN, *words], capture_output=True, env=environment, check=False
+    )
+    assert (closed.returncode, closed.stderr.count(b"\n")) == (4, 1)
+
+
+@pytest.mark.parametrize(("words", "status"), [(["nonsense"], 2), (["flows", "/nonexistent"], 2), (["--version"], 0)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_messages_that_nobody_reads_change_no_status(words: list[str], status: int, unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*EDGEWARDEN, *words], stdout=subprocess.DEVNULL, stderr=full, env=environment, check=False
+        )
+    assert done.returncode == status
+
+
+def test_a_file_as_result_needs_no_standard_output(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [*EDGEWARDEN, "flows", CLEAN["external"], "--output", str(tmp_path / "rows")]
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" >&-', "sh", *words], capture_output=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "rows").stat().st_size > 1000

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -84,3 +87,14 @@ def test_precedence_of_statuses() -> None:
     assert gravest([3, 1, 0]) == 1
     assert gravest([3, 1, 2]) == 2
     assert gravest([2, 4, 1]) == 4
+
+
+def test_standard_output_by_its_device_name_may_be_a_pipe() -> None:
+    """/dev/stdout leads to `pipe:[123]`, which is no path that could be opened or renamed over."""
+    code = "from monitor.output import Output\nwith Output('/dev/stdout') as out:\n    out.write_text('through')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout == b"through"
+
+
+def test_a_folder_name_that_is_taken_is_the_operators_mistake() -> None:
+    assert OutputFailure("evidence", FileExistsError(errno.EEXIST, "File exists")).status == MISTAKE

@@ -283,3 +283,17 @@ def test_certificates_grow_and_stay_in_place() -> None:
         None,
         f"{0:064x}",
     ]
+
+
+def test_a_certificate_that_was_broken_early_has_no_empty_fields() -> None:
+    where = origin()
+    unread = {
+        "number": 0,
+        "sha256": "ab" * 32,
+        "alternative_names": [],
+        "serial_number": "",
+        "public_key_algorithm": "",
+    }
+    where.certificates.append(pa.RecordBatch.from_pylist([unread], schema=CERTIFICATES))
+    [row] = rows({"network.protocol": NUMBER["tls"], "edgewarden.tls.server_chain": [0]}, where=where)
+    assert row["tls"]["server"] == {"x509": {"alternative_names": []}, "hash": {"sha256": "ab" * 32}}
