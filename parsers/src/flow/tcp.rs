@@ -75,6 +75,8 @@ impl Connection {
     pub fn note(&mut self, side: Side, segment: Segment, time: i64) {
         let (syn, ack, rst, fin) = (segment.has(SYN), segment.has(ACK), segment.has(RST), segment.has(FIN));
         let me = &mut self.sides[side.index()];
+        // Asked before this segment is counted: the first acknowledgement has none to be compared with.
+        let acknowledged_before = me.acked || me.syn_ack;
         if syn {
             me.isn.get_or_insert(segment.seq);
             if ack {
@@ -84,7 +86,7 @@ impl Connection {
             }
         }
         if ack && !rst {
-            if me.acked || me.syn_ack {
+            if acknowledged_before {
                 if segment.ack.wrapping_sub(me.last_ack) < 1 << 31 {
                     me.last_ack = segment.ack;
                 }
@@ -290,6 +292,25 @@ mod tests {
         assert_eq!(tcp.acknowledged(Side::B), 0);
         tcp.note(Side::A, segment(101, 1901, ACK, 0), 3);
         assert_eq!(tcp.acknowledged(Side::B), 999);
+    }
+
+    #[test]
+    fn a_connection_without_a_word_has_none_whatever_its_numbers() {
+        for isn in [100, 1 << 31, 0xa600_0000, u32::MAX - 1, u32::MAX] {
+            let next = |count: u32| isn.wrapping_add(count);
+            let mut tcp = Connection::default();
+            tcp.note(Side::A, segment(isn, 0, SYN, 0), 0);
+            tcp.note(Side::B, segment(isn, next(1), SYN | ACK, 0), 1);
+            tcp.note(Side::A, segment(next(1), next(1), ACK, 0), 2);
+            tcp.note(Side::A, segment(next(1), next(1), ACK | FIN, 0), 3);
+            tcp.note(Side::B, segment(next(1), next(2), ACK | FIN, 0), 4);
+            tcp.note(Side::A, segment(next(2), next(2), ACK, 0), 5);
+            assert_eq!(
+                (tcp.acknowledged(Side::A), tcp.acknowledged(Side::B)),
+                (0, 0),
+                "{isn:#x}"
+            );
+        }
     }
 
     #[test]
