@@ -197,14 +197,14 @@ def _product_of(topology: Topology, pool: EdgePool | None) -> str:
 def _held_back(topology: Topology, row: Row, pool: EdgePool | None) -> tuple[str | None, bool]:
     """(why the row does not apply, does a mere switch hold it back?); (None, False) when it applies.
 
-    `documented-open` is the operator's own word about one row, so it outweighs the product of that row's page.
+    Whether an Edge may open SIP past its next hop is the operator's own word (`director_bypass`), so that row is a
+    switch on every product and not only on the one whose page lists it; strict, its listeners still tell who opened.
     """
     if row.plan is not None:
         plan = "single-address" if row.plan == "single-ip" else "hardware-balanced"
         return f"belongs to the {plan} plan", False
     product = _product_of(topology, pool)
-    opened = row.id == OTHER_FE and topology.policy.director_bypass == DOCUMENTED_OPEN
-    if product not in row.products and not opened:
+    if product not in row.products and row.id != OTHER_FE:
         return f"not with {product}", False
     for name in row.needs:
         missing = _need(name, topology, pool)

@@ -141,6 +141,15 @@ def test_rows_that_are_off_by_default() -> None:
     assert applying(opened) == LYNC_2013 | {"int-sip-edge-to-other-fe"}
 
 
+@pytest.mark.parametrize("product", [names.LYNC_2010, names.LYNC_2013, names.SFB_2015, names.SFB_2019])
+def test_the_way_past_the_next_hop_is_a_switch_on_every_product(product: str) -> None:
+    """Strict, the Front Ends' port still tells who opened a connection joined late."""
+    path = next(p for p in paths(with_product(product)) if p.id == "int-sip-edge-to-other-fe")
+    assert not path.applies
+    assert path.why.startswith("director_bypass is strict")
+    assert path.off_legs
+
+
 def test_every_row_says_why() -> None:
     for path in paths(contoso()):
         assert path.why
