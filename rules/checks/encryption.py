@@ -51,8 +51,8 @@ def sip_udp(facts: Facts) -> str | None:
     "mtls-client-cert-missing",
     severity="high",
     positions=("external", "internal"),
-    text="A full TLS handshake up to 1.2 on a row that asks for mutual TLS went without a client certificate: the "
-    "server asked for none, or the client sent an empty one.",
+    text="A full TLS handshake up to 1.2 on a row or at an Edge port that asks for mutual TLS went without a client "
+    "certificate: the server asked for none, or the client sent an empty one.",
     sources=("TLS", "P-SNAT", "RFC 5246 §7.4.4"),
     controls=("IA-3", "IA-3(1)", "SC-8(1)"),
 )
@@ -62,7 +62,7 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
     if facts.leg is not None:
         if not facts.leg.mutual:
             return None
-    elif facts.source.zone != names.EXTERNAL or not _edge_mutual_listener(facts):
+    elif not _edge_mutual_listener(facts):
         return None
     return (
         f"{facts.source} and {facts.destination} set up TLS on {facts.at_port} without a client certificate: "
@@ -71,9 +71,12 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
 
 
 def _edge_mutual_listener(facts: Facts) -> bool:
-    """The Edge's federation port, also where federation is off and no row leads there: mutual TLS alone belongs."""
+    """A port of the Edge where mutual TLS alone belongs, whoever comes: the rule is about the listener, so it holds for
+    a peer that no row names, and on the federation port also while federation is off."""
+    outer = facts.destination.has(names.EDGE_EXT_ACCESS) and facts.source.zone == names.EXTERNAL
+    inner = facts.destination.has(names.EDGE_INT) and facts.source.inside
     listener = facts.listener_or_off
-    return facts.destination.has(names.EDGE_EXT_ACCESS) and bool(listener) and all(leg.mutual for leg in listener)
+    return (outer or inner) and bool(listener) and all(leg.mutual for leg in listener)
 
 
 @rule(
