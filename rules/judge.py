@@ -124,9 +124,7 @@ class Judge:
             why = "one end is a private address in no declared network"
             return self._verdict(facts, UNDECIDED, path, why, trace, standing, silenced)
         if path is not None and facts.state in (State.CONFIRMED, State.SILENT):
-            why = f"fits {path}; " + (
-                "its service was seen" if facts.state is State.CONFIRMED else "no payload was seen"
-            )
+            why = f"fits {path}; {_bytes_text(facts)}"
             return self._verdict(facts, ALLOWED, path, why, trace, standing, silenced)
         undecided = self._undecided(facts, doubt)
         if undecided is not None:
@@ -397,6 +395,17 @@ def _ends_text(facts: Facts) -> str:
         f"{facts.source} in {facts.source.zone} to {facts.destination} in {facts.destination.zone}, {facts.at_port} "
         f"(opener by {how})"
     )
+
+
+def _bytes_text(facts: Facts) -> str:
+    if facts.state is State.SILENT:
+        return "no payload was seen"
+    if facts.leg is not None and not facts.leg.accepted:
+        asks = (
+            "asks for no service" if facts.leg.service == "any" else f"asks for {facts.leg.service}, not recognised yet"
+        )
+        return f"it {asks}, and nothing speaks against it"
+    return "its service was seen"
 
 
 def _row_text(facts: Facts) -> str:
