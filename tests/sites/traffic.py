@@ -1,0 +1,129 @@
+"""A site's table of flows and the captures made of it.
+
+A table (`SITE.flows.yaml`) names hosts, and per sensor position the flows seen there, each with what the documents
+say about it. `over`: tcp (default), udp, icmp, ipv6-icmp, esp. `as` (tcp): `whole` (default), `syn` (nobody
+answers), `rst` (refused), `late` (joined: no handshake, no end), `reset` (the destination ends it with RST);
+(udp) `unreachable`: the destination's firewall says so by ICMP. `when`: seconds after the capture's first packet.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from scapy.layers.inet import IP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+from scapy.utils import PcapWriter
+
+from monitor.simulate.wire import MICRO, Frame, Tcp, echo, fresh, port_unreachable, udp
+from tests.sites.speech import START, turns
+
+FOLDER = Path(__file__).parent
+MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+PROTOCOLS = {"esp": 50}
+EVERY = 0.4  # seconds between the starts of two flows: a hundred of them begin inside the first 120 seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One row of the table, resolved. `key` finds the flow again, whichever end the product takes for its source."""
+
+    title: str
+    position: str
+    source: tuple[str, int | None]
+    destination: tuple[str, int | None]
+    protocol: str
+    verdict: str
+    path: str | None
+    rules: list[str]
+    silenced: list[str] | None
+    unproved: list[str]
+    source_is: str | None
+    row: dict[str, Any] = field(compare=False)
+
+    @property
+    def key(self) -> tuple[str, str, frozenset[tuple[str, int | None]]]:
+        return self.position, self.protocol, frozenset((self.source, self.destination))
+
+
+def table(site: str) -> list[Expectation]:
+    document = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
+    hosts, result = document["hosts"], []
+    for position in ("external", "internal"):
+        for number, row in enumerate(document[position]):
+            over = str(row.get("over", "tcp"))
+            ports = over in ("tcp", "udp")
+            source = (hosts[row["from"]], row.get("source_port", 40000 + number) if ports else None)
+            destination = (hosts[row["to"]], row["port"] if ports else None)
+            result.append(
+                Expectation(
+                    title=f"{site}, {position} {number + 1}: {row['from']} -> {row['to']}:{row.get('port')}/{over} "
+                    f"{row.get('say', 'nothing')}, {row.get('as', 'whole')}",
+                    position=position,
+                    source=source,
+                    destination=destination,
+                    protocol=over,
+                    verdict=row["is"],
+                    path=row.get("path"),
+                    rules=row.get("rules", []),
+                    silenced=row.get("silenced", []),
+                    unproved=row.get("unproved", []),
+                    source_is=hosts[row["source_is"]] if "source_is" in row else None,
+                    row=row | {"number": number},
+                )
+            )
+    return result
+
+
+def frames(expected: Expectation) -> list[Frame]:
+    row = expected.row
+    start = round((START.timestamp() + row.get("when", EVERY * row["number"])) * MICRO)
+    ends = ((expected.source[0], expected.source[1] or 0), (expected.destination[0], expected.destination[1] or 0))
+    wire = fresh(ends[0], ends[1], MACS, start, 2_000, random.Random(row["number"]))
+    how, said = row.get("as", "whole"), row.get("say", "nothing")
+    if expected.protocol in ("icmp", "ipv6-icmp"):
+        echo(wire, 77 + row["number"])
+        if how == "unanswered":
+            wire.frames = wire.frames[::2]
+    elif expected.protocol == "udp":
+        udp(wire, turns(said))
+        if how == "unreachable":
+            port_unreachable(wire, wire.frames[0].octets)
+    elif expected.protocol == "tcp":
+        _tcp(Tcp(wire), how, said)
+    else:
+        number = PROTOCOLS[expected.protocol]
+        layer = (IPv6 if ":" in expected.source[0] else IP)(src=expected.source[0], dst=expected.destination[0])
+        setattr(layer, "nh" if ":" in expected.source[0] else "proto", number)
+        wire.frames.append(Frame(start, bytes(Ether(src=MACS[0], dst=MACS[1]) / layer / Raw(bytes(40)))))
+    return wire.frames
+
+
+def _tcp(tcp: Tcp, how: str, said: str) -> None:
+    if how == "syn":
+        tcp.unanswered()
+        return
+    if how == "rst":
+        tcp.refused()
+        return
+    if how != "late":
+        tcp.open()
+    for turn in turns(said):
+        tcp.say(turn)
+    tcp.close({"whole": "fin", "late": "open", "reset": "rst"}[how])
+
+
+def write(expectations: list[Expectation], position: str, path: Path) -> None:
+    chosen = sorted(
+        (frame for expected in expectations if expected.position == position for frame in frames(expected)),
+        key=lambda frame: frame.time,
+    )
+    with PcapWriter(str(path), linktype=1) as writer:
+        writer.write_header(Ether())
+        for frame in chosen:
+            writer.write_packet(frame.octets, sec=frame.time // MICRO, usec=frame.time % MICRO)
