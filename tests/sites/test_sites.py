@@ -10,11 +10,13 @@ import collections
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sites.traffic import FOLDER, Expectation, table, write
+from tests.sites.traffic import FOLDER, Expectation, played, table, write
 
 SITES = ("northwind", "fourthcoffee", "adventure")
 
@@ -32,7 +34,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     name: str = request.param
     folder = tmp_path_factory.mktemp(name)
     for position in ("external", "internal"):
-        write(table(name), position, folder / f"{position}.pcap")
+        write(played(name), position, folder / f"{position}.pcap")
     topology = str(FOLDER / f"{name}.yaml")
     captures = [f"{position}={folder / position}.pcap" for position in ("external", "internal")]
     return name, ["--topology", topology, *captures]
@@ -55,7 +57,7 @@ def _said(flow: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def differences(expectations: list[Expectation], flows: list[dict[str, Any]]) -> list[str]:
+def differences(expectations: Iterable[Expectation], flows: list[dict[str, Any]]) -> list[str]:
     found: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
     for flow in flows:
         found[_key(flow)].append(flow)
@@ -118,3 +120,19 @@ def test_the_audit_counts_and_names_the_same(site: tuple[str, list[str]]) -> Non
         for entry in entries:
             counted[entry["rule"], entry["position"]] += entry["flows"]
         assert counted == told, verdict
+
+
+@pytest.mark.parametrize("part", [slice(3), slice(3, None)], ids=["the first three packets", "all but three packets"])
+@pytest.mark.parametrize("name", SITES)
+def test_clean_traffic_seen_in_part_gives_no_finding(name: str, part: slice, tmp_path: Path) -> None:
+    clean = [(expected, sent[part]) for expected, sent in played(name) if expected.verdict == "allowed"]
+    arguments = []
+    for position in ("external", "internal"):
+        write(clean, position, tmp_path / f"{position}.pcap")
+        arguments.append(f"{position}={tmp_path / position}.pcap")
+    topology = ["--topology", str(FOLDER / f"{name}.yaml")]
+    _, output = edgewarden("flows", "--quiet", "--format", "jsonl", *topology, *arguments)
+    flows = [json.loads(line) for line in output.splitlines()]
+    wrong = [(_key(flow), _said(flow)) for flow in flows if flow["edgewarden"]["verdict"] in ("violation", "attempt")]
+    assert not wrong
+    assert len(flows) > 20

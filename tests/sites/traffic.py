@@ -9,7 +9,9 @@ answers), `rst` (refused), `late` (joined: no handshake, no end), `reset` (the d
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,8 @@ class Expectation:
         return self.position, self.protocol, frozenset((self.source, self.destination))
 
 
-def table(site: str) -> list[Expectation]:
+@cache
+def table(site: str) -> tuple[Expectation, ...]:
     document = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
     hosts, result = document["hosts"], []
     for position in ("external", "internal"):
@@ -77,7 +80,13 @@ def table(site: str) -> list[Expectation]:
                     row=row | {"number": number},
                 )
             )
-    return result
+    return tuple(result)
+
+
+@cache
+def played(site: str) -> tuple[tuple[Expectation, list[Frame]], ...]:
+    """Each row with its frames. Every flow has a handshake of its own: two alike would be one that was passed on."""
+    return tuple((expected, frames(expected)) for expected in table(site))
 
 
 def frames(expected: Expectation) -> list[Frame]:
@@ -118,9 +127,10 @@ def _tcp(tcp: Tcp, how: str, said: str) -> None:
     tcp.close({"whole": "fin", "late": "open", "reset": "rst"}[how])
 
 
-def write(expectations: list[Expectation], position: str, path: Path) -> None:
+def write(flows: Iterable[tuple[Expectation, list[Frame]]], position: str, path: Path) -> None:
+    """A capture of the flows at one position."""
     chosen = sorted(
-        (frame for expected in expectations if expected.position == position for frame in frames(expected)),
+        (frame for expected, sent in flows if expected.position == position for frame in sent),
         key=lambda frame: frame.time,
     )
     with PcapWriter(str(path), linktype=1) as writer:
