@@ -33,6 +33,10 @@ FIELDS = (
     "tls.handshake.extensions_server_name",
     "tls.handshake.version",
     "tls.handshake.extensions.supported_version",
+    "dtls.handshake.type",
+    "dtls.handshake.extensions_server_name",
+    "dtls.handshake.version",
+    "dtls.handshake.extensions.supported_version",
     "sip.Call-ID",
     "xmpp.stream",
     "xml.attribute",
@@ -70,6 +74,7 @@ class Frame:
 def frames(capture: Path) -> Iterator[Frame]:
     """Every frame of a capture with its fields. Raises RuntimeError when tshark cannot be run at all."""
     command = ["tshark", "-n", "-r", str(capture), "-d", "tcp.port==5269,xmpp", "-T", "fields"]
+    command += ["-o", "tcp.reassemble_out_of_order:TRUE"]
     command += ["-E", f"separator={_SEPARATOR}", "-E", "aggregator=|", "-E", "occurrence=a"]
     for name in FIELDS:
         command += ["-e", name]
@@ -83,9 +88,8 @@ def frames(capture: Path) -> Iterator[Frame]:
 
 
 def _ends(frame: Frame) -> Ends | None:
+    """The innermost conversation of a frame. An ICMP error belongs to the one it quotes, whose headers come last."""
     layers = frame.layers
-    if "icmp" in layers or "icmpv6" in layers:
-        return None  # an error quotes another packet's headers
     inner = max((index for index, layer in enumerate(layers) if layer in ("ip", "ipv6")), default=-1)
     if inner < 0:
         return None
@@ -108,24 +112,31 @@ def _attribute(frame: Frame, name: str) -> str:
     return ""
 
 
-def conversations(capture: Path) -> tuple[dict[Ends, Conversation], bool]:
-    """TCP, UDP and SCTP conversations, and whether fragments occur (tshark counts those elsewhere)."""
+def conversations(capture: Path) -> tuple[dict[Ends, Conversation], int]:
+    """TCP, UDP and SCTP conversations, and how many frames are fragments (only the one that completes a packet counts
+    in a conversation here)."""
     found: dict[Ends, Conversation] = {}
-    fragments = False
+    fragments = 0
     for frame in frames(capture):
-        fragments |= frame.last("ip.flags.mf") == "1" or "ipv6.fraghdr" in frame.layers
-        fragments |= (frame.last("ip.frag_offset") or "0") not in ("0", "0x0000")
+        fragments += (
+            frame.last("ip.flags.mf") == "1"
+            or "ipv6.fraghdr" in frame.layers
+            or (frame.last("ip.frag_offset") or "0") not in ("0", "0x0000")
+        )
         ends = _ends(frame)
         if ends is None:
             continue
         conversation = found.setdefault(ends, Conversation())
         conversation.packets += 1
-        conversation.server_names += frame.values.get("tls.handshake.extensions_server_name", [])
-        if "2" in frame.values.get("tls.handshake.type", []):
-            chosen = frame.values.get("tls.handshake.extensions.supported_version") or frame.values.get(
-                "tls.handshake.version", []
-            )
-            conversation.server_versions += [int(value, 16) for value in chosen]
+        if "icmp" in frame.layers or "icmpv6" in frame.layers:
+            continue  # what an error quotes was said before
+        for layer in ("tls", "dtls"):
+            conversation.server_names += frame.values.get(f"{layer}.handshake.extensions_server_name", [])
+            if "2" in frame.values.get(f"{layer}.handshake.type", []):
+                chosen = frame.values.get(f"{layer}.handshake.extensions.supported_version") or frame.values.get(
+                    f"{layer}.handshake.version", []
+                )
+                conversation.server_versions += [int(value, 16) for value in chosen]
         conversation.call_ids += frame.values.get("sip.Call-ID", [])
         if frame.last("xmpp.stream"):
             conversation.stream_to.append(_attribute(frame, "to"))

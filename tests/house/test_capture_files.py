@@ -88,6 +88,18 @@ def test_a_stream_broken_in_the_middle_says_so_and_is_hashed_whole(tmp_path: Pat
     assert reader.sha256 == hashlib.sha256(stored).hexdigest()
 
 
+def test_damage_in_a_gzip_stream_costs_no_octet_before_it(tmp_path: Path) -> None:
+    body = PCAP + os.urandom(100_000)
+    stored = bytearray(gzip.compress(body, compresslevel=0))
+    length = int.from_bytes(stored[11:13], "little")  # RFC 1951 3.2.4: of the first stored block, behind its kind
+    assert 1_000 < length < len(body)
+    stored[15 + length + 3] ^= 0xFF  # the second block's length no longer fits its complement
+    (tmp_path / "c").write_bytes(stored)
+    reader = CaptureReader(str(tmp_path / "c"), DescriptorPool())
+    assert drain(reader) == body[:length]
+    assert reader.error is not None
+
+
 @pytest.mark.parametrize("stored", [gzip.compress(BODY) + b"what is this", zst(BODY) + b"what is this"])
 def test_bytes_behind_the_last_member_are_an_error(tmp_path: Path, stored: bytes) -> None:
     (tmp_path / "c").write_bytes(stored)

@@ -80,8 +80,10 @@ pub fn certificates(table: &Certificates, start: u32) -> RecordBatch {
             ("not_after", true, time(|row| row.not_after)),
             (
                 "serial_number",
-                false,
-                cell::texts(rows(), |row, out| cell::put(out, &row.serial_number)),
+                true,
+                cell::texts(rows(), |row, out| {
+                    cell::put(out, &row.serial_number) && !row.serial_number.is_empty()
+                }),
             ),
             (
                 "public_key_algorithm",

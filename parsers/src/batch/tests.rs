@@ -392,7 +392,7 @@ fn certificates_have_a_row_each() {
         "issuer_common_name utf8?",
         "not_before i64?",
         "not_after i64?",
-        "serial_number utf8",
+        "serial_number utf8?",
         "public_key_algorithm utf8?",
         "public_key_size u32?",
     ];
