@@ -88,7 +88,8 @@ class Engine:
         until it is empty."""
 
     def close(self) -> None:
-        """The end of all captures: ends every flow, so that the next `take` returns the rest."""
+        """The end of all captures: every flow ends as it is taken. Observations, certificates and totals are complete
+        only once `take` returned an empty batch."""
 
     def observations(self, start: int = 0) -> list[tuple[int, ...]]:
         """The distinct observations from number `start` on; a flow's `observation` column is an index into this."""

@@ -18,16 +18,12 @@ use crate::flow::table::{Flow, Table};
 use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
 use crate::observation::{self, Observations};
 use crate::packet::fragment::{Fragments, Piece, Pushed};
-use crate::packet::{
-    decode, decode_reassembled, sctp, transport, Decoded, Ip, Outcome, Quoted, Tcp, Transport, Tunnels,
-};
+use crate::packet::{decode, decode_reassembled, sctp, transport, Decoded, Ip, Outcome, Tcp, Transport, Tunnels};
 use crate::tables::Tables;
 
 /// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
 const PLACE_SHIFT: u32 = 48;
 
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
 pub(super) struct Core {
     tables: Arc<Tables>,
     limits: Limits,
@@ -48,7 +44,7 @@ pub(super) struct Core {
 
 /// Where and when a packet was captured.
 #[derive(Debug, Clone, Copy)]
-struct Origin {
+pub(super) struct Origin {
     time: i64,
     capture: u32,
     frame: u64,
@@ -56,16 +52,16 @@ struct Origin {
 }
 
 /// What a packet adds to its flow.
-struct Share<'a> {
-    key: Key,
-    forward: bool,
+pub(super) struct Share<'a> {
+    pub(super) key: Key,
+    pub(super) forward: bool,
     /// The flow's first side is the receiver of this packet (an ICMP error made the flow).
-    reversed: bool,
-    pieces: &'a [(Origin, u32)],
-    payload: u32,
-    cut: bool,
-    vlan: [Option<u16>; 2],
-    tunnels: &'a Tunnels,
+    pub(super) reversed: bool,
+    pub(super) pieces: &'a [(Origin, u32)],
+    pub(super) payload: u32,
+    pub(super) cut: bool,
+    pub(super) vlan: [Option<u16>; 2],
+    pub(super) tunnels: &'a Tunnels,
 }
 
 impl Core {
@@ -285,7 +281,7 @@ impl Core {
     }
 
     /// Counts a packet (or the fragments of one) into its flow, made if there is none. None when the table is full.
-    fn count(&mut self, share: Share<'_>) -> Option<u32> {
+    pub(super) fn count(&mut self, share: Share<'_>) -> Option<u32> {
         let &[(first, _), ..] = share.pieces else { return None };
         let found = self.table.find(&share.key);
         let slot = match found {
@@ -463,53 +459,6 @@ impl Core {
             time: flow.last,
         };
         flow.conversation.datagram(side, payload, &mut flow.facts, &mut shared);
-    }
-
-    /// An echo request's sender opened, an echo reply's receiver did (RFC 792, RFC 4443 §4).
-    fn icmp_opener(&mut self, slot: u32, forward: bool, version: u8, kind: u8) {
-        let Some(flow) = self.table.get_mut(slot) else { return };
-        let side = flow.side(forward);
-        match (version, kind) {
-            (4, 8 | 10 | 13 | 15 | 17) | (6, 128 | 133 | 135) => {
-                flow.facts.opened_by(side);
-                flow.icmp_type = kind;
-            }
-            (4, 0 | 9 | 14 | 16 | 18) | (6, 129 | 134 | 136) => {
-                flow.facts.opened_by(side.other());
-                if flow.icmp_type == 0 {
-                    flow.icmp_type = kind;
-                }
-            }
-            _ => flow.icmp_type = kind,
-        }
-    }
-
-    /// An ICMP error belongs to the flow it quotes, on the side that faces its addressee.
-    fn icmp_error(&mut self, pieces: &[(Origin, u32)], decoded: &Decoded<'_>, ip: &Ip<'_>, quoted: &Quoted) {
-        let icmp = matches!(quoted.protocol, ICMP | ICMPV6);
-        let (from, to, one_way) = if icmp {
-            // The quoted "ports" are type and code.
-            let kind = u8::try_from(quoted.source_port).unwrap_or(u8::MAX);
-            icmp_ports(ip.version, kind, u8::try_from(quoted.destination_port).unwrap_or(0))
-        } else {
-            (quoted.source_port, quoted.destination_port, false)
-        };
-        let (key, sender_is_low) = Key::new(quoted.source, from, quoted.destination, to, quoted.protocol, one_way);
-        let share = Share {
-            key,
-            forward: !sender_is_low,
-            reversed: true,
-            pieces,
-            payload: 0,
-            cut: ip.cut,
-            vlan: decoded.vlan,
-            tunnels: &decoded.tunnels,
-        };
-        let Some(slot) = self.count(share) else { return };
-        if let Some(flow) = self.table.get_mut(slot) {
-            let addressee = flow.side(sender_is_low);
-            flow.unreachable[addressee.index()] |= quoted.unreachable;
-        }
     }
 
     fn end_slot(&mut self, slot: u32) {

@@ -6,6 +6,7 @@
 //! batches.
 
 mod gather;
+mod icmp;
 mod ledger;
 
 use std::sync::Arc;

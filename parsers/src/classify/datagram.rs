@@ -1,0 +1,83 @@
+//! Datagrams: each stands for itself, so each is shown to the readers that its first byte allows (RFC 7983), for as long
+//! as the flow lives.
+
+use crate::facts::{Service, Side};
+use crate::proto::{dns, dtls, quic, rtp, sip, stun, Context};
+
+/// Datagrams of a flow that are shown to the slower probes while nothing is recognised.
+const DATAGRAM_PROBES: u32 = 64;
+/// Datagrams of a recognised flow that its reader is shown: first facts stand early.
+const DATAGRAM_READS: u32 = 256;
+/// Datagrams that may be RTP and still wait for those behind them: three in order make a source (`rtp`), in each of two
+/// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
+const PERHAPS_MEDIA: u32 = 12;
+
+#[derive(Default)]
+pub(super) struct Datagrams {
+    rtp: rtp::State,
+    dtls: dtls::State,
+    quic: quic::State,
+    count: u32,
+    /// Datagrams that may be the first of a media source.
+    perhaps_media: u32,
+    /// Of datagrams that nothing can be made of.
+    pub(super) octets: u64,
+}
+
+impl Datagrams {
+    /// Shows one datagram to whom it may concern.
+    pub(super) fn read(&mut self, side: Side, payload: &[u8], context: &mut Context<'_>) {
+        let Some(&first) = payload.first() else { return };
+        let facts = &*context.facts;
+        let nothing = facts.services().is_empty();
+        self.count = self.count.saturating_add(1);
+        if nothing && self.perhaps_media < PERHAPS_MEDIA && rtp::probe_datagram(payload) {
+            self.perhaps_media += 1;
+        } else if nothing {
+            self.octets = self.octets.saturating_add(payload.len() as u64);
+        }
+        if facts.has(Service::Sip) {
+            if self.count <= DATAGRAM_READS && sip::probe_datagram(payload) {
+                sip::read_datagram(side, payload, context);
+            }
+            return;
+        }
+        if facts.has(Service::Dns) {
+            return;
+        }
+        if facts.has(Service::Quic) {
+            if self.count <= DATAGRAM_READS {
+                quic::read(side, payload, &mut self.quic, context);
+            }
+            return;
+        }
+        if matches!(first, 0..=3 | 0xff) && stun::probe_datagram(payload) {
+            stun::read_datagram(side, payload, context);
+            return;
+        }
+        if facts.has(Service::Dtls) || (20..64).contains(&first) {
+            let known = facts.has(Service::Dtls) && first < 128;
+            if (known && self.count <= DATAGRAM_READS) || dtls::probe(payload) {
+                dtls::read(side, payload, &mut self.dtls, context);
+                return;
+            }
+        }
+        if nothing && self.count <= DATAGRAM_PROBES {
+            if quic::probe(payload) {
+                quic::read(side, payload, &mut self.quic, context);
+                return;
+            }
+            if dns::probe_datagram(payload) {
+                dns::read_datagram(side, payload, context);
+                return;
+            }
+            if sip::probe_datagram(payload) {
+                sip::read_datagram(side, payload, context);
+                return;
+            }
+        }
+        if (128..192).contains(&first) {
+            rtp::read_datagram(side, payload, &mut self.rtp, context);
+        }
+    }
+}
