@@ -119,7 +119,7 @@ def expand(arguments: Iterable[CaptureArgument], probe: Callable[[bytes], str | 
         try:
             is_folder = stat.S_ISDIR(os.stat(argument.path).st_mode)
         except (OSError, ValueError) as error:
-            result.faults.append(f"{argument.path}: cannot be read: {_reason(error)}")
+            result.faults.append(f"{argument.shown}: cannot be read: {_reason(error)}")
             continue
         if not is_folder:
             candidates: Iterable[str] = (argument.path,)
@@ -127,7 +127,7 @@ def expand(arguments: Iterable[CaptureArgument], probe: Callable[[bytes], str | 
             found = len(result.captures)
             candidates = [path for path in _walk(argument.path, result) if _is_capture(path, probe, result)]
             if not candidates and len(result.captures) == found:
-                result.faults.append(f"{argument.path}: the folder holds no capture")
+                result.faults.append(f"{argument.shown}: the folder holds no capture")
         for path in candidates:
             key = (os.path.realpath(path), argument.sensor, argument.interface)
             if key not in seen:  # a file named itself and found in a named folder is one capture
@@ -137,15 +137,23 @@ def expand(arguments: Iterable[CaptureArgument], probe: Callable[[bytes], str | 
 
 
 def _walk(folder: str, result: Expansion) -> Iterator[str]:
-    """Regular files below a folder, in name order; links to folders are not followed, since they may run in circles."""
+    """What lies below a folder, in name order, files and folders alike; links to folders are not followed, since they
+    may run in circles."""
 
-    def failed(error: OSError) -> None:
-        result.faults.append(f"{error.filename}: cannot be read: {_reason(error)}")
-
-    for parent, folders, files in os.walk(folder, onerror=failed):
-        folders.sort()
-        for name in sorted(files):
-            yield os.path.join(parent, name)
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if not os.path.isdir(path):
+            yield path
+            continue
+        if os.path.islink(path) and path != folder:
+            continue
+        try:
+            names = sorted(os.listdir(path), reverse=True)
+        except OSError as error:
+            result.faults.append(f"{visible(path)}: cannot be read: {_reason(error)}")
+            continue
+        waiting += [os.path.join(path, name) for name in names]
 
 
 def _is_capture(path: str, probe: Callable[[bytes], str | None], result: Expansion) -> bool:
@@ -155,7 +163,7 @@ def _is_capture(path: str, probe: Callable[[bytes], str | None], result: Expansi
             return False
         known = probe(head(path, PROBE)) is not None
     except OSError as error:
-        result.faults.append(f"{path}: cannot be read: {_reason(error)}")
+        result.faults.append(f"{visible(path)}: cannot be read: {_reason(error)}")
         return False
     if not known:
         result.skipped += 1

@@ -9,6 +9,8 @@ import errno
 from collections.abc import Iterable
 from typing import Final
 
+from reports.visible import visible
+
 DONE: Final = 0
 VIOLATIONS: Final = 1
 MISTAKE: Final = 2
@@ -51,7 +53,7 @@ class OutputFailure(Exception):
     """A result could not be written."""
 
     def __init__(self, target: str, error: OSError) -> None:
-        super().__init__(f"{target}: cannot be written: {error.strerror or error}")
+        super().__init__(f"{visible(target)}: cannot be written: {error.strerror or error}")
         self.status = MISTAKE if target != "standard output" and error.errno in _TARGET_FAULTS else FAILURE
 
 

@@ -225,6 +225,10 @@ class Replay:
             error = info["error"] or reader.error
             if error:
                 self.broken.append(f"{path}: {error}")
+            elif argument.interface is not None and argument.interface >= info["interfaces"]:
+                self.mistakes.append(
+                    f"{path}: has no interface {argument.interface}: it describes {info['interfaces']}, numbered from 0"
+                )
             self.captures.append(
                 CaptureFigures(
                     path=path,

@@ -12,6 +12,7 @@ from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake
 from monitor.output import Output
 from monitor.times import parse_time
+from reports.visible import visible
 
 if TYPE_CHECKING:
     from monitor.capture_arguments import CaptureArgument, SensorName
@@ -24,7 +25,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, with usage mistakes told in one line and a hint."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+        self.exit(2, f"{self.prog}: {visible(message)}\nTry '{self.prog} --help'.\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Help and version are results: argparse would pass over a full disk in silence."""
@@ -123,7 +124,7 @@ def load_topology(path: str) -> Topology:
     try:
         return load(path, known_rules=RULE_IDS)
     except TopologyUnreadable as error:
-        raise OperatorMistake(str(error)) from None
+        raise OperatorMistake(visible(str(error))) from None
     except TopologyFaults as error:
         count = len(error.faults)
         raise OperatorMistake(f"the topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
@@ -142,10 +143,11 @@ def expand_captures(
     try:
         named = [parse(text, sensors, sensor_needed=topology is not None) for text in texts]
     except ArgumentFault as error:
-        raise OperatorMistake(str(error)) from None
+        raise OperatorMistake(visible(str(error))) from None
     expansion = expand(named, probe_capture)
     if expansion.skipped:
-        files = "1 file that is no capture" if expansion.skipped == 1 else f"{expansion.skipped} files that are none"
+        one = expansion.skipped == 1
+        files = "1 file that is no capture" if one else f"{expansion.skipped} files that are no captures"
         messages.note(f"skipped {files} in the folders named")
     return expansion.captures, expansion.faults
 

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         for capture in captures:
             if capture.path == "-" or not stat.S_ISREG(os.stat(capture.path).st_mode):
                 raise OperatorMistake(
-                    f"--evidence reads captures a second time, which {capture.path} does not allow: name a file"
+                    f"--evidence reads captures a second time, which {capture.shown} does not allow: name a file"
                 )
         _prepare(arguments.evidence)
     if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:

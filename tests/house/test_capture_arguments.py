@@ -82,7 +82,7 @@ def test_folders_are_walked_in_name_order_and_others_are_counted(tmp_path: Path)
     (tmp_path / "loop").symlink_to(tmp_path)
     result = expand([parse(f"external={tmp_path}", [], sensor_needed=True)], probe)
     names = [os.path.relpath(capture.path, tmp_path) for capture in result.captures]
-    assert names == ["a.pcap", "c.gz", "b/z.cap"]
+    assert names == ["a.pcap", "b/z.cap", "c.gz"]
     assert all(capture.sensor == EXTERNAL for capture in result.captures)
     assert (result.skipped, result.faults) == (4, [])
 
@@ -111,3 +111,19 @@ def test_what_cannot_be_read_is_told_and_the_rest_stays(tmp_path: Path) -> None:
         f"{tmp_path}/hollow: the folder holds no capture",
         "-: standard input can be read only once",
     ]
+
+
+def test_folders_and_files_share_one_order(tmp_path: Path) -> None:
+    """As `sort` would list the paths: a folder stands where its name does, not behind the files beside it."""
+    for name in ("b/2", "c", "a/9", "a/b/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(PCAP)
+    found = expand([parse(str(tmp_path), [XF], sensor_needed=True)], probe)
+    assert [os.path.relpath(capture.path, tmp_path) for capture in found.captures] == ["a/9", "a/b/1", "b/2", "c"]
+
+
+def test_names_of_files_cannot_forge_a_message(tmp_path: Path) -> None:
+    (tmp_path / "x\nedgewarden: all is well\x1b[2K").symlink_to("nowhere")
+    found = expand([parse(str(tmp_path), [XF], sensor_needed=True)], probe)
+    assert all("\n" not in fault and "\x1b" not in fault for fault in found.faults)
+    assert any("\\u{000a}edgewarden: all is well\\u{001b}[2K" in fault for fault in found.faults)

@@ -247,3 +247,21 @@ def test_a_file_as_result_needs_no_standard_output(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "rows").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["flows", "a\nb\x1b[31m"],
+        ["audit", "--topology", "a\nb\x1b[31m", "external=x"],
+        ["audit", "--topology", TOPOLOGY, "a\nb\x1b[31m"],
+        ["audit", "--from", "a\nb\x1b[31m", "external=x"],
+        ["flows", CLEAN["external"], "--output", "a\nb\x1b[31m/c"],
+        ["flows", "--a\nb\x1b[31m", "x"],
+    ],
+)
+def test_what_was_typed_is_shown_harmless(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    err = capfd.readouterr().err
+    assert "\x1b" not in err
+    assert "a\\u{000a}b\\u{001b}[31m" in err

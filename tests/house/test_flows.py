@@ -168,9 +168,9 @@ def test_one_interface_of_a_capture(run: Run) -> None:
     """The clean captures have one interface, number 0."""
     every = rows(run("--format", "jsonl", CLEAN["external"])[1])
     assert rows(run("--format", "jsonl", f"{CLEAN['external']}#0")[1]) == every
-    status, out, _ = run("--format", "jsonl", f"{CLEAN['external']}#1")
-    assert out == b""
-    assert status in (0, 3)
+    status, out, err = run("--format", "jsonl", f"{CLEAN['external']}#1")
+    assert (status, out) == (2, b"")
+    assert "has no interface 1: it describes 1, numbered from 0" in err
 
 
 def test_statuses(run: Run, tmp_path: Path) -> None:
