@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -100,6 +101,35 @@ class Faults:
 
     def sorted(self) -> tuple[Fault, ...]:
         return tuple(sorted(self.found))
+
+
+class FileFaults(Exception):
+    """A file has faults; `faults` holds them, sorted by place. As text: one a line, as compilers do it."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class FileUnreadable(Exception):
+    """There is no file to be read at that place; as text, a sentence that says why."""
+
+
+def content(name: str, what: str) -> bytes:
+    """The octets of a file that reports faults, one more than MAX_BYTES at most (a pipe will do, too).
+
+    what: its kind in a user's words, such as "topology file". Raises FileUnreadable.
+    """
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise FileUnreadable(f"{name}: there is no such {what}") from None
+    except IsADirectoryError:
+        raise FileUnreadable(f"{name}: this is a folder, not a {what}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise FileUnreadable(f"{name}: the {what} cannot be read: {why}") from None
 
 
 @dataclass(slots=True)

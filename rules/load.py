@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from pathlib import Path
 
 from rules.build import build
-from rules.document import MAX_BYTES, Fault, Faults, parse
+from rules.document import Faults, FileFaults, FileUnreadable, content, parse
 from rules.keys import TOPOLOGY
 from rules.references import check
 from rules.rows import table
 from rules.topology import Topology
 
 
-class TopologyFaults(Exception):
-    """A topology file has faults; `faults` holds them, sorted by place. As text: one a line, as compilers do it."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
+class TopologyFaults(FileFaults):
+    """A topology file has faults."""
 
 
-class TopologyUnreadable(Exception):
-    """There is no topology file to be read at that place; as text, a sentence that says why."""
+class TopologyUnreadable(FileUnreadable):
+    """There is no topology file to be read at that place."""
 
 
 def load(
@@ -45,14 +40,9 @@ def load(
     """
     name = os.fspath(path)
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise TopologyUnreadable(f"{name}: there is no such topology file") from None
-    except IsADirectoryError:
-        raise TopologyUnreadable(f"{name}: this is a folder, not a topology file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise TopologyUnreadable(f"{name}: the topology file cannot be read: {_why(error)}") from None
+        data = content(name, "topology file")
+    except FileUnreadable as error:
+        raise TopologyUnreadable(str(error)) from None
     return read(data, name, known_rules=known_rules, known_paths=known_paths)
 
 
@@ -73,7 +63,3 @@ def read(
     if values is None or faults.found:
         raise TopologyFaults(faults.sorted())
     return build(values, name)
-
-
-def _why(error: OSError | ValueError) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

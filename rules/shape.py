@@ -382,6 +382,7 @@ class Keys:
 
     keys: tuple[Key, ...]
     some: bool = False  # at least one of the keys must be there
+    refused: tuple[tuple[str, str], ...] = ()  # names that somebody will try, and what would be right
 
     def read(self, node: Node, faults: Faults) -> At | None:
         if not isinstance(node, Mapping):
@@ -393,11 +394,9 @@ class Keys:
         for name, value in unique(node, seen, faults):
             key = known.get(name.text)
             if key is None:
-                faults.add(
-                    name.mark,
-                    f"unknown key {show(name.text)}",
-                    faults.near(name.text, known, "known here: " + ", ".join(known)),
-                )
+                right = dict(self.refused).get(name.text)
+                hint = right or faults.near(name.text, known, "known here: " + ", ".join(known))
+                faults.add(name.mark, f"unknown key {show(name.text)}", hint)
             elif isinstance(value, Scalar) and value.value is None:
                 if key.required:
                     faults.add(value.mark, f"{key.name} is empty", key.about)

@@ -39,6 +39,9 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "topology new",
         "policy list",
         "policy explain",
+        "settings check",
+        "settings schema",
+        "settings new",
         "schema",
     }
 

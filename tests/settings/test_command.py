@@ -1,0 +1,61 @@
+"""`edgewarden settings` as a user sees it: what is written can be checked, faults are exit status 2, one a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from monitor.cli import main
+from tests.settings.test_settings import LIVE
+
+
+def test_from_nothing_to_settings_that_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["topology", "new", "--output", "topology.yaml"]) == 0
+    assert main(["settings", "new", "--output", "edgewarden.yaml"]) == 0
+    assert main(["settings", "check", "edgewarden.yaml"]) == 2  # a new topology names no interface
+    assert "edgewarden.yaml:7:11: no sensor of topology.yaml names an interface" in capfd.readouterr().err
+    (tmp_path / "topology.yaml").write_text(LIVE, encoding="utf-8")
+    assert main(["settings", "check", "edgewarden.yaml"]) == 0
+    out, err = capfd.readouterr()
+    assert out == "Example: topology.yaml\nsensor outer (external): eth1\nedgewarden.yaml: no faults\n"
+    assert err == ""
+
+
+def test_faults_are_told_all_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "topology.yaml").write_text(LIVE, encoding="utf-8")
+    file = tmp_path / "s.yaml"
+    file.write_text("edgewarden: 1\ntopology: topology.yaml\nreports: [{name: d, every: year}]\n", encoding="utf-8")
+    assert main(["settings", "check", str(file)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    heading, *lines = err.splitlines()
+    assert heading.endswith("the settings have 2 faults:")
+    assert lines == [
+        f"{file}:3:1: reports: reports by the calendar are not built yet (leave the key out)",
+        f'{file}:3:28: "year" does not fit here (one of day, week, month, quarter)',
+    ]
+
+
+def test_no_file_is_a_mistake(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "check", str(tmp_path / "none.yaml")]) == 2
+    assert "there is no such settings file" in capfd.readouterr().err
+
+
+def test_the_schema_says_what_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "schema"]) == 0
+    schema = json.loads(capfd.readouterr().out)
+    assert schema["additionalProperties"] is False
+    assert schema["required"] == ["edgewarden", "topology"]
+    assert "refused in this version" in schema["properties"]["reports"]["description"]
+    assert "refused" not in schema["properties"]["topology"]["description"]
+
+
+@pytest.mark.parametrize("words", [["run", "--config", "s.yaml"], ["schedule", "list"]])
+def test_what_is_not_built_is_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "invalid choice" in capfd.readouterr().err
