@@ -69,6 +69,26 @@ class Ports:
         lowest = (self._bits & -self._bits).bit_length() - 1
         return {"min": lowest, "max": self._bits.bit_length() - 1, "distinct": self._bits.bit_count()}
 
+    def ranges(self) -> str:
+        """ "389,1024-1031": all of them, for `Ports.of`."""
+        found, rest, start = [], self._bits, 0
+        while rest:
+            skipped = (rest & -rest).bit_length() - 1
+            start, rest = start + skipped, rest >> skipped
+            run = (~rest & rest + 1).bit_length() - 1
+            found.append(str(start) if run == 1 else f"{start}-{start + run - 1}")
+            start, rest = start + run, rest >> run
+        return ",".join(found)
+
+    @classmethod
+    def of(cls, ranges: str) -> Ports:
+        made = cls()
+        for part in filter(None, ranges.split(",")):
+            lowest, _, highest = part.partition("-")
+            first, last = int(lowest), int(highest or lowest)
+            made._bits |= (1 << last + 1) - (1 << first)
+        return made
+
     def __str__(self) -> str:
         """ "389, 445"; more than `PORTS_NAMED` as "1-1023" when there is none missing, else "22-8443 (514 ports)"."""
         count = self._bits.bit_count()
@@ -241,11 +261,15 @@ class Finding:
 
     @property
     def reason(self) -> str:
-        """The sentence with the ports that were seen: the rule, judging many flows at once, knew a class of ports."""
-        ports = str(self.ports)
-        if not ports or not self.hit.at_port:
-            return self.hit.reason
-        return self.hit.reason.replace(self.hit.at_port, f"{self.transport.upper()} {ports}")
+        return with_ports(self.hit.reason, self.hit.at_port, self.transport, self.ports)
+
+
+def with_ports(reason: str, at_port: str, transport: str, ports: Ports) -> str:
+    """The sentence with the ports that were seen: the rule, judging many flows at once, knew a class of ports."""
+    named = str(ports)
+    if not named or not at_port:
+        return reason
+    return reason.replace(at_port, f"{transport.upper()} {named}")
 
 
 @dataclass(slots=True)
@@ -257,9 +281,12 @@ class Attempts:
     sources: set[str] = field(default_factory=set)
 
 
-def findings(runs: Sequence[tuple[Replay, Aggregate]]) -> list[Finding]:
-    """Findings over all sensors, in no order."""
-    shown = _shown_subjects(runs)
+def findings(
+    runs: Sequence[tuple[Replay, Aggregate]], among: Sequence[tuple[Replay, Aggregate]] | None = None
+) -> list[Finding]:
+    """Findings over all sensors given, in no order. among: the sensors over which the subjects that stay apart are
+    chosen; None: these."""
+    shown = _shown_subjects(runs if among is None else among)
     found: dict[str, Finding] = {}
     for replay, aggregate in runs:
         position = replay.sensor.position or ""

@@ -52,6 +52,7 @@ class Audit:
     mistakes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
+    runs: list[tuple[Replay, Aggregate]] = field(default_factory=list)
     inconclusive: bool = False
 
     def worst(self) -> str | None:
@@ -111,7 +112,7 @@ def audit(
         ],
         "coverage": {"observable": observable, "not_observable": not_observable},
     }
-    outcome = Audit(result, mistakes=list(mistakes), found=found)
+    outcome = Audit(result, mistakes=list(mistakes), found=found, runs=runs)
     for replay, _ in runs:
         outcome.mistakes.extend(replay.mistakes)
         outcome.notes.extend(replay.broken)
@@ -256,7 +257,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "nearest_path": finding.hit.nearest_path,
         "controls": controls_of(finding.hit.rule),
         "waived_by": None,
-        "samples": [_sample(row, replay) for _, row, replay in finding.samples],
+        "samples": [sample_of(row, replay) for _, row, replay in finding.samples],
         "evidence": [],
         "second_opinion": None,
     }
@@ -291,7 +292,7 @@ def _config_finding(finding: ConfigFinding) -> dict[str, Any]:
     }
 
 
-def _sample(row: Any, replay: Replay) -> dict[str, Any]:
+def sample_of(row: Any, replay: Replay) -> dict[str, Any]:
     flow = flow_as_json(row, replay)
     return {
         "capture": flow["edgewarden"]["capture"],

@@ -60,8 +60,7 @@ class Stopped(Exception):
 class CaptureFigures:
     """What one capture was: the member of `captures` in the result of an audit."""
 
-    path: str
-    sensor: SensorName
+    argument: CaptureArgument
     sha256: str = ""
     size: int = 0
     first: int | None = None
@@ -71,6 +70,14 @@ class CaptureFigures:
     octets: int = 0
     accounting: dict[str, int] = field(default_factory=dict)
     quality: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        return self.argument.shown
+
+    @property
+    def sensor(self) -> SensorName:
+        return self.argument.sensor
 
 
 @dataclass(slots=True)
@@ -231,8 +238,7 @@ class Replay:
                 )
             self.captures.append(
                 CaptureFigures(
-                    path=path,
-                    sensor=self.sensor,
+                    argument=argument,
                     sha256=reader.sha256,
                     size=reader.size,
                     first=info["first"],

@@ -57,6 +57,39 @@ def render_text(result: dict[str, Any]) -> str:
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
+def render_findings(listing: dict[str, Any]) -> str:
+    """`findings` for a terminal, as the page of an audit shows them."""
+    return "\n".join(visible(line) for line in [*_findings(listing), *_attempts(listing)]).rstrip("\n") + "\n"
+
+
+def render_store(known: dict[str, Any]) -> str:
+    """`store info` for a terminal."""
+    first, last = (moment(at) for at in known["recorded"])
+    lines = [
+        f"Record:    {known['path']}",
+        f"Version:   {known['version']}",
+        f"Size:      {known['size']:,} bytes",
+        f"Audits:    {known['runs']:,}, the first {first}, the last {last}",
+        f"Captures:  {known['captures']:,}",
+        f"Flows:     {known['flows']:,} judged",
+        f"Findings:  {known['findings']:,}",
+    ]
+    if known["watched"]:
+        rows = [
+            (
+                sensor["sensor"],
+                sensor["position"],
+                f"{sensor['packets']:,}",
+                moment(sensor["first"]),
+                moment(sensor["last"]),
+                f"{sensor['spans']:,}",
+            )
+            for sensor in known["watched"]
+        ]
+        lines += ["", *_table(("SENSOR", "POSITION", "PACKETS", "FIRST (UTC)", "LAST (UTC)", "SPANS"), rows)]
+    return "\n".join(visible(line) for line in lines) + "\n"
+
+
 def render_html(result: dict[str, Any]) -> str:
     """One self-contained page."""
     page = _template("audit.html").render(

@@ -83,6 +83,13 @@ def add_topology(parser: argparse.ArgumentParser, fallback: str) -> None:
     parser.add_argument("--topology", metavar="FILE", help=f"the declared topology; else {fallback}")
 
 
+def add_store(parser: argparse.ArgumentParser, fallback: str) -> None:
+    parser.add_argument(
+        "--store", metavar="URL", help=f"the record: sqlite:///FILE, from the root sqlite:////FILE; else {fallback}"
+    )
+    parser.add_argument("--config", action=NotYet)
+
+
 def moment(text: str) -> int:
     """A time on the command line, for argparse."""
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import stat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor.cli.arguments import (
     NotYet,
     add_captures,
     add_output,
+    add_store,
     add_topology,
     command,
     expand_captures,
@@ -22,7 +23,13 @@ from monitor.cli.arguments import (
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, VIOLATIONS, OperatorMistake, OutputFailure, gravest
 from monitor.output import Output
+from monitor.store.location import named_path, prepare_default
 from rules.names import SEVERITIES
+
+if TYPE_CHECKING:
+    from monitor.audit import Audit
+    from monitor.replay import Settings
+    from rules.topology import Topology
 
 
 def add(commands: Any) -> None:
@@ -34,7 +41,7 @@ def add(commands: Any) -> None:
         description="Reads captures, classifies every flow, judges it against the declared topology and says what was\n"
         "seen: verdict, findings with their reasons, paths used, attempts, and what could not be seen.",
         example="edgewarden audit --topology contoso.yaml external=outside.pcapng internal=inside.pcapng\n"
-        "edgewarden audit --format json --evidence evidence/ external=monday/ internal=tuesday.pcap.zst",
+        "edgewarden audit --store sqlite:///record.db --evidence evidence/ external=monday/ internal=tuesday.pcap.zst",
     )
     add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of the result (default text)")
@@ -49,7 +56,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--from", dest="time_from", type=moment, metavar="T", help="judge packets from T on")
     parser.add_argument("--to", dest="time_to", type=moment, metavar="T", help="judge packets before T")
-    for option in ("--store", "--config", "--waivers", "--filter", "--suggest"):
+    add_store(parser, "$EDGEWARDEN_STORE; without either no record is written")
+    for option in ("--waivers", "--filter", "--suggest"):
         parser.add_argument(option, action=NotYet)
     parser.add_argument("--second-opinion", action=NotYet, nargs=0)
     add_captures(parser)
@@ -70,6 +78,13 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:
         raise OperatorMistake("--from is not before --to: nothing lies between them")
 
+    store = named_path(arguments.store)
+    if store is not None:
+        from monitor.store.sqlite import check_writable
+
+        prepare_default(store)
+        check_writable(store)
+
     from monitor.audit import audit
     from monitor.evidence import PACKETS, write_evidence
     from monitor.replay import Settings
@@ -77,6 +92,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
 
     progress = messages.progress(octets_to_read(captures))
     settings = Settings(arguments.time_from, arguments.time_to, PACKETS if arguments.evidence is not None else 0)
+    statuses = [DONE]
     with Output(arguments.output) as out, _Report(arguments.report) as report:
         outcome = audit(topology, captures, settings, mistakes, progress)
         progress.done()
@@ -91,11 +107,12 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
             messages.error(mistake)
         for note in outcome.notes:
             messages.warning(note)
+        if store is not None:
+            statuses.append(_record(store, topology, outcome, settings, arguments.evidence, messages))
         render = render_json if arguments.format == "json" else render_text
         out.write_text(render(outcome.result))
         report.write(outcome.result)
 
-    statuses = [DONE]
     if outcome.mistakes:
         statuses.append(MISTAKE)
     worst = outcome.worst()
@@ -104,6 +121,30 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if outcome.inconclusive:
         statuses.append(INCONCLUSIVE)
     return gravest(statuses)
+
+
+def _record(
+    store: str, topology: Topology, outcome: Audit, settings: Settings, folder: str | None, messages: Messages
+) -> int:
+    """Write the record; the status of that. The result is printed whatever became of it."""
+    from monitor.audit import audit
+    from monitor.record import record
+    from monitor.replay import Settings
+    from monitor.store.entry import evidence_of
+
+    window = (settings.time_from, settings.time_to)
+    alone = Settings(*window)
+    evidence = evidence_of(folder, outcome.result["findings"]) if folder is not None else {}
+    try:
+        for sentence in record(store, outcome, window, evidence, lambda rest: audit(topology, rest, alone)):
+            messages.warning(sentence)
+    except OperatorMistake as error:
+        messages.error(str(error))
+        return MISTAKE
+    except OutputFailure as error:
+        messages.error(str(error))
+        return error.status
+    return DONE
 
 
 def _failing(fail_on: str) -> int:

@@ -32,6 +32,7 @@ COMMANDS = commands(build_parser())
 def test_the_list_of_commands_is_what_it_should_be() -> None:
     assert set(COMMANDS) == {
         "audit",
+        "findings",
         "flows",
         "simulate",
         "topology check",
@@ -42,6 +43,7 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "settings check",
         "settings schema",
         "settings new",
+        "store info",
         "schema",
     }
 

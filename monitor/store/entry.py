@@ -1,0 +1,292 @@
+"""What one audit adds to a record: plain rows of deltas, made from its sums, sensor by sensor.
+
+Strategy: pure. The sums of an audit are read a second time, now for each sensor alone, so that a record can be asked
+about one of them; all else (which flow is a finding's earliest, which subjects stay apart) is decided as the audit
+itself decides it, hence the sum over an audit's rows is that audit's result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from monitor.aggregate import OTHER, Aggregate, Finding, Ports, Sums, findings
+from monitor.audit import CONFIG, Audit, sample_of
+from monitor.judged import final_verdict
+from monitor.replay import CaptureFigures, Replay
+from monitor.rows import compact
+from reports.visible import visible
+from rules.catalogue import controls_of
+from rules.verdict import ALLOWED, ATTEMPT, finding_id
+
+AUDIT: Final = "audit"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture that is to be counted, and what its sensor watched. Times in nanoseconds; window None = open end."""
+
+    sha256: str
+    sensor: str
+    position: str
+    side: str | None
+    interface: int | None
+    path: str
+    size: int
+    window: tuple[int | None, int | None]
+    complete: bool
+    first: int | None
+    last: int | None
+    packets: int
+    octets: int
+    accounting: str
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A violating flow: its place among the finding's flows, and the sample as an audit prints it, in JSON."""
+
+    first: int
+    last: int
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingDelta:
+    """Violating flows of one finding at one sensor. `wording`: what its earliest flow says, in JSON."""
+
+    finding: str
+    rule: str
+    position: str
+    source: str | None
+    destination: str | None
+    subject: str
+    sensor: str
+    wording: str
+    sums: Sums
+    ports: Ports
+    samples: tuple[Sample, ...]
+    instead: tuple[str, str]  # (id, wording) where the record has no room for another subject of the rule
+
+    def without_subject(self) -> FindingDelta:
+        finding, wording = self.instead
+        return replace(self, finding=finding, wording=wording, subject=OTHER)
+
+
+@dataclass(slots=True)
+class AttemptDelta:
+    """Attempts on one rule at one sensor between two components."""
+
+    rule: str
+    severity: str
+    sensor: str
+    position: str
+    source: str | None
+    destination: str | None
+    sums: Sums = field(default_factory=Sums)
+    ports: Ports = field(default_factory=Ports)
+    addresses: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Flows of one verdict, or on one path, at one sensor."""
+
+    name: str
+    sensor: str
+    position: str
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A slice that was cut. `path`: absolute."""
+
+    finding: str
+    path: str
+    sha256: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that one audit adds."""
+
+    version: str
+    organization: str
+    topology: str
+    policy: str
+    verdict: str
+    why: str
+    captures: tuple[Capture, ...]
+    findings: tuple[FindingDelta, ...]
+    attempts: tuple[AttemptDelta, ...]
+    verdicts: tuple[Count, ...]
+    paths: tuple[Count, ...]
+    config: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+def figures(outcome: Audit) -> list[CaptureFigures]:
+    """The captures of an audit in the order of its sensors."""
+    return [capture for replay, _ in outcome.runs for capture in replay.captures]
+
+
+def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Mapping[str, Evidence]) -> Entry:
+    """outcome: a finished audit. window: `--from` and `--to`. evidence: slices by finding id."""
+    deltas: list[FindingDelta] = []
+    attempts: list[AttemptDelta] = []
+    verdicts: list[Count] = []
+    paths: list[Count] = []
+    for run in outcome.runs:
+        deltas += (_finding_delta(run[0], found) for found in findings([run], among=outcome.runs))
+        attempts += _attempt_deltas(*run)
+        verdicts += _counts(*run, of_paths=False)
+        paths += _counts(*run, of_paths=True)
+    result = outcome.result
+    return Entry(
+        version=result["version"],
+        organization=visible(result["topology"]["organization"]),
+        topology=result["topology"]["digest"],
+        policy=compact(result["policy"]),
+        verdict=result["verdict"],
+        why=visible(result["why"]),
+        captures=tuple(_capture(capture, window) for capture in figures(outcome)),
+        findings=tuple(deltas),
+        attempts=tuple(attempts),
+        verdicts=tuple(verdicts),
+        paths=tuple(paths),
+        config=tuple(compact(finding) for finding in result["findings"] if finding["position"] == CONFIG),
+        evidence=tuple(evidence[delta.finding] for delta in deltas if delta.finding in evidence),
+    )
+
+
+def evidence_of(folder: str, findings: Sequence[Mapping[str, Any]]) -> dict[str, Evidence]:
+    """The slices that an audit cut into `folder`, by finding id."""
+    return {
+        finding["id"]: Evidence(
+            finding["id"],
+            visible(os.path.join(os.path.abspath(folder), evidence["path"])),
+            evidence["sha256"],
+            evidence["packets"],
+        )
+        for finding in findings
+        for evidence in finding["evidence"]
+    }
+
+
+def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> Capture:
+    sensor = capture.sensor
+    return Capture(
+        sha256=capture.sha256,
+        sensor=_name(sensor.name),
+        position=_name(sensor.position),
+        side=sensor.side,
+        interface=capture.argument.interface,
+        path=visible(os.path.abspath(capture.argument.path)) if capture.argument.path != "-" else "-",
+        size=capture.size,
+        window=window,
+        complete=capture.complete,
+        first=capture.first,
+        last=capture.last,
+        packets=capture.packets,
+        octets=capture.octets,
+        accounting=compact(capture.accounting),
+        quality=compact(capture.quality),
+    )
+
+
+def _finding_delta(replay: Replay, found: Finding) -> FindingDelta:
+    source, destination, hit = found.verdict.source, found.verdict.destination, found.hit
+    wording = {
+        "rule": hit.rule,
+        "severity": hit.severity,
+        "position": found.position,
+        "source": {"zone": source.zone, "role": source.role, "component": source.component},
+        "destination": {"zone": destination.zone, "role": destination.role, "component": destination.component},
+        "transport": found.transport,
+        "service": hit.service,
+        "subject": visible(found.subject),
+        "reason": hit.reason,
+        "at_port": hit.at_port,
+        "nearest_path": hit.nearest_path,
+        "controls": controls_of(hit.rule),
+    }
+    other = finding_id(
+        hit.rule, found.position, source, destination, found.transport, hit.port_or_class, hit.service, OTHER
+    )
+    return FindingDelta(
+        finding=found.id,
+        rule=hit.rule,
+        position=found.position,
+        source=source.component,
+        destination=destination.component,
+        subject=visible(found.subject),
+        sensor=_name(replay.sensor.name),
+        wording=compact(wording),
+        sums=found.sums,
+        ports=found.ports,
+        samples=tuple(_sample(key, row, replay) for key, row, _ in found.samples),
+        instead=(other, compact({**wording, "subject": OTHER})),
+    )
+
+
+def _sample(key: tuple[Any, ...], row: Any, replay: Replay) -> Sample:
+    place = [*key, replay.sensor.label]
+    return Sample(
+        first=row["event.start"][0].as_py(),
+        last=row["event.end"][0].as_py(),
+        place=json.dumps(place),
+        text=compact(sample_of(row, replay)),
+    )
+
+
+def _attempt_deltas(replay: Replay, aggregate: Aggregate) -> list[AttemptDelta]:
+    """None from a tap that shows one direction only: nothing is concluded from its silence."""
+    if replay.one_way:
+        return []
+    made: dict[tuple[str, str, str | None, str | None], AttemptDelta] = {}
+    for (number, _), group in aggregate.groups.items():
+        verdict = replay.verdicts[number]
+        if verdict.verdict != ATTEMPT or not group.sums.flows:
+            continue
+        source, destination = verdict.source.component, verdict.destination.component
+        for hit in verdict.hits:
+            delta = made.setdefault(
+                (hit.rule, hit.severity, source, destination),
+                AttemptDelta(
+                    hit.rule,
+                    hit.severity,
+                    _name(replay.sensor.name),
+                    _name(replay.sensor.position),
+                    source,
+                    destination,
+                ),
+            )
+            delta.sums.update(group.sums)
+            delta.ports.update(group.ports)
+            delta.addresses.update(group.sources)
+    return list(made.values())
+
+
+def _counts(replay: Replay, aggregate: Aggregate, *, of_paths: bool) -> list[Count]:
+    sums: dict[str, Sums] = {}
+    for number, added in aggregate.by_observation.items():
+        verdict = replay.verdicts[number]
+        if not of_paths:
+            name: str | None = final_verdict(verdict, replay.one_way)
+        else:
+            name = verdict.path if verdict.verdict == ALLOWED else None
+        if name is not None:
+            sums.setdefault(name, Sums()).update(added)
+    sensor = replay.sensor
+    return [Count(name, _name(sensor.name), _name(sensor.position), added) for name, added in sums.items()]
+
+
+def _name(text: str | None) -> str:
+    return visible(text or "")

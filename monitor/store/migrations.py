@@ -1,0 +1,132 @@
+"""What is in a record, as numbered steps from an empty file to today.
+
+Strategy: each step runs in a transaction of its own together with the row that says it was done, so a killed process
+leaves a record of one version or the next and nothing between. A step is never changed once released; new ones are
+added at the end. A record that knows more steps than this list comes from a newer edgewarden and is not touched.
+
+Counts are deltas: rows are added and never changed, and whatever is asked for is a sum over rows. Times are nanoseconds
+since 1970 UTC. Texts of foreign origin were made visible before they came here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+APPLICATION: Final = 0x45444757
+"""`application_id` of the file header ("EDGW"), by which a record is told from other SQLite files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS: Final = (
+    Migration(
+        1,
+        "audits, their captures, and what the sensors watched",
+        (
+            """CREATE TABLE runs (
+                id INTEGER PRIMARY KEY, kind TEXT NOT NULL, recorded INTEGER NOT NULL, version TEXT NOT NULL,
+                organization TEXT NOT NULL, topology TEXT NOT NULL, policy TEXT NOT NULL, verdict TEXT NOT NULL,
+                why TEXT NOT NULL)""",
+            # One row a capture that was counted; window_from/window_to: the packets that were asked for, NULL = all.
+            """CREATE TABLE captures (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), sha256 TEXT NOT NULL,
+                sensor TEXT NOT NULL, position TEXT NOT NULL, interface INTEGER, path TEXT NOT NULL,
+                size INTEGER NOT NULL, window_from INTEGER, window_to INTEGER, complete INTEGER NOT NULL)""",
+            "CREATE INDEX captures_by_content ON captures (sha256)",
+            """CREATE TABLE coverage (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id),
+                capture INTEGER REFERENCES captures (id), sensor TEXT NOT NULL, position TEXT NOT NULL, side TEXT,
+                first INTEGER, last INTEGER, packets INTEGER NOT NULL, bytes INTEGER NOT NULL,
+                accounting TEXT NOT NULL, quality TEXT NOT NULL)""",
+        ),
+    ),
+    Migration(
+        2,
+        "findings, attempts, verdicts and paths as deltas",
+        (
+            # What makes two flows the same finding; the id is its fingerprint.
+            """CREATE TABLE findings (
+                id TEXT PRIMARY KEY, rule TEXT NOT NULL, position TEXT NOT NULL, source_component TEXT,
+                destination_component TEXT, subject TEXT NOT NULL) WITHOUT ROWID""",
+            "CREATE INDEX findings_by_rule ON findings (rule, subject)",
+            # What the earliest flow of a delta says of its finding, in JSON; equal texts are kept once.
+            "CREATE TABLE wordings (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
+            """CREATE TABLE finding_deltas (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id),
+                finding TEXT NOT NULL REFERENCES findings (id), sensor TEXT NOT NULL,
+                wording INTEGER NOT NULL REFERENCES wordings (id), flows INTEGER NOT NULL, packets INTEGER NOT NULL,
+                bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, ports TEXT NOT NULL)""",
+            "CREATE INDEX finding_deltas_by_finding ON finding_deltas (finding)",
+            # Violating flows that were kept as samples; place: sort key within the finding, JSON.
+            """CREATE TABLE flows (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id),
+                finding TEXT NOT NULL REFERENCES findings (id), sensor TEXT NOT NULL, first INTEGER NOT NULL,
+                last INTEGER NOT NULL, place TEXT NOT NULL, sample TEXT NOT NULL)""",
+            "CREATE INDEX flows_by_finding ON flows (finding, first)",
+            """CREATE TABLE evidence (
+                finding TEXT NOT NULL REFERENCES findings (id), path TEXT NOT NULL, sha256 TEXT NOT NULL,
+                packets INTEGER NOT NULL, PRIMARY KEY (finding, path)) WITHOUT ROWID""",
+            # Findings about the declared design: nothing to sum, those of the last run hold.
+            """CREATE TABLE config_findings (
+                run INTEGER NOT NULL REFERENCES runs (id), number INTEGER NOT NULL, finding TEXT NOT NULL,
+                PRIMARY KEY (run, number)) WITHOUT ROWID""",
+            """CREATE TABLE attempt_deltas (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), rule TEXT NOT NULL,
+                severity TEXT NOT NULL, sensor TEXT NOT NULL, position TEXT NOT NULL, source_component TEXT,
+                destination_component TEXT, flows INTEGER NOT NULL, packets INTEGER NOT NULL, bytes INTEGER NOT NULL,
+                first INTEGER NOT NULL, last INTEGER NOT NULL, ports TEXT NOT NULL)""",
+            # Addresses, since the sources of two deltas are counted together and not added.
+            """CREATE TABLE attempt_sources (
+                delta INTEGER NOT NULL REFERENCES attempt_deltas (id), address TEXT NOT NULL,
+                PRIMARY KEY (delta, address)) WITHOUT ROWID""",
+            """CREATE TABLE verdict_deltas (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), sensor TEXT NOT NULL,
+                position TEXT NOT NULL, verdict TEXT NOT NULL, flows INTEGER NOT NULL, packets INTEGER NOT NULL,
+                bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL)""",
+            """CREATE TABLE path_deltas (
+                id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs (id), sensor TEXT NOT NULL,
+                position TEXT NOT NULL, path TEXT NOT NULL, flows INTEGER NOT NULL, packets INTEGER NOT NULL,
+                bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL)""",
+        ),
+    ),
+)
+
+LATEST: Final = MIGRATIONS[-1].number
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a record (an empty file, too) to LATEST. The caller has seen that it is one. Raises sqlite3.Error."""
+    for migration in MIGRATIONS:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked anew each time: another process may have been here between two steps.
+            if version(connection) < migration.number:
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS migrations "
+                    "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied TEXT NOT NULL)"
+                )
+                for statement in migration.statements:
+                    connection.execute(statement)
+                connection.execute(
+                    "INSERT INTO migrations VALUES (?, ?, ?)",
+                    (migration.number, migration.name, datetime.now(UTC).isoformat(timespec="seconds")),
+                )
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {migration.number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def version(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return number

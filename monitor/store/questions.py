@@ -1,0 +1,233 @@
+"""What can be asked of a record: its findings and attempts, and what there is of it.
+
+Strategy: sums over the deltas that a filter chooses, read at one moment; the answer has the form in which an audit
+prints its own findings, so that whatever reads one reads the other. A filter on time chooses deltas by their first and
+last packet: one that reaches into the window counts whole.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from monitor.aggregate import SAMPLES, Ports, Sums, with_ports
+from monitor.audit import CONFIG
+from monitor.times import iso, iso_or_none
+from rules.names import SEVERITIES
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Nothing = everything. Times in nanoseconds, `time_to` exclusive; `severity`: the lowest; `sensor`: a name or a
+    position; `component`: of either end, in any case."""
+
+    time_from: int | None = None
+    time_to: int | None = None
+    sensor: str | None = None
+    severity: str | None = None
+    rule: str | None = None
+    component: str | None = None
+
+    def where(self, *, component: tuple[str, str] | None = None, rule: str | None = "rule") -> tuple[str, list[Any]]:
+        """Condition and values over a table of deltas. component, rule: how their columns are called there."""
+        conditions: list[str] = []
+        values: list[Any] = []
+        for condition, value in (("last >= ?", self.time_from), ("first < ?", self.time_to)):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        if self.sensor is not None:
+            conditions.append("(sensor = ? OR position = ?)")
+            values += [self.sensor, self.sensor]
+        if self.rule is not None and rule is not None:
+            conditions.append(f"{rule} = ?")
+            values.append(self.rule)
+        if self.component is not None and component is not None:
+            conditions.append(f"? IN ({', '.join(f'lower({name})' for name in component)})")
+            values.append(self.component.lower())
+        return " AND ".join(conditions) or "1", values
+
+    @property
+    def about_traffic(self) -> bool:
+        """Whether it asks for something only traffic has."""
+        return self.time_from is not None or self.time_to is not None or self.sensor is not None
+
+    def grave_enough(self, severity: str) -> bool:
+        return self.severity is None or SEVERITIES.index(severity) <= SEVERITIES.index(self.severity)
+
+
+_ENDS: Final = ("source_component", "destination_component")
+
+
+def listing(connection: sqlite3.Connection, chosen: Filter) -> dict[str, Any]:
+    """`findings --format json`: findings gravest first as an audit sorts them, attempts by rule and position."""
+    found = [finding for finding in _findings(connection, chosen) if chosen.grave_enough(finding["severity"])]
+    found.sort(key=lambda f: (SEVERITIES.index(f["severity"]), f["rule"], f["first"], f["id"]))
+    for finding in found:
+        finding["samples"] = _samples(connection, finding["id"], chosen)
+        finding["evidence"] = _evidence(connection, finding["id"])
+        finding["first"], finding["last"] = iso(finding["first"]), iso(finding["last"])
+    return {
+        "schema": SCHEMA,
+        "findings": [*found, *_config_findings(connection, chosen)],
+        "attempts": _attempts(connection, chosen),
+    }
+
+
+@dataclass(slots=True)
+class _Sum:
+    sums: Sums
+    ports: Ports
+    wording: tuple[int, str, int]  # (first, reason, id) of the earliest delta
+
+
+def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[str, Any]]:
+    where, values = chosen.where(component=_ENDS)
+    wordings: dict[int, dict[str, Any]] = {}
+    found: dict[str, _Sum] = {}
+    for number, text in connection.execute("SELECT id, text FROM wordings"):
+        wordings[number] = json.loads(text)
+    for finding, wording, ports, *sums in connection.execute(
+        "SELECT finding, wording, ports, flows, packets, bytes, first, last FROM finding_deltas "  # noqa: S608
+        f"JOIN findings ON findings.id = finding WHERE {where}",
+        values,
+    ):
+        key = (sums[3], wordings[wording]["reason"], wording)
+        known = found.setdefault(finding, _Sum(Sums(), Ports(), key))
+        known.wording = min(known.wording, key)
+        known.sums.add(*sums)
+        known.ports.update(Ports.of(ports))
+    for finding, known in found.items():
+        yield _finding(finding, known, wordings[known.wording[2]])
+
+
+def _finding(finding: str, known: _Sum, wording: dict[str, Any]) -> dict[str, Any]:
+    ports = known.ports.summary()
+    one_port = ports["min"] if ports["distinct"] == 1 else None
+    return {
+        "id": finding,
+        "rule": wording["rule"],
+        "severity": wording["severity"],
+        "position": wording["position"],
+        "source": dict(wording["source"]),
+        "destination": {**wording["destination"], "port": one_port},
+        "ports": ports,
+        "transport": wording["transport"],
+        "service": wording["service"],
+        "subject": wording["subject"],
+        "flows": known.sums.flows,
+        "packets": known.sums.packets,
+        "bytes": known.sums.octets,
+        "first": known.sums.first,
+        "last": known.sums.last,
+        "reason": with_ports(wording["reason"], wording["at_port"], wording["transport"], known.ports),
+        "nearest_path": wording["nearest_path"],
+        "controls": dict(wording["controls"]),
+        "waived_by": None,
+        "samples": [],
+        "evidence": [],
+        "second_opinion": None,
+    }
+
+
+def _samples(connection: sqlite3.Connection, finding: str, chosen: Filter) -> list[dict[str, Any]]:
+    where, values = chosen.where(rule=None)
+    places = [
+        (json.loads(place), number)
+        for number, place in connection.execute(
+            "SELECT flows.id, place FROM flows JOIN findings ON findings.id = finding "  # noqa: S608
+            f"WHERE finding = ? AND {where}",
+            [finding, *values],
+        )
+    ]
+    made = []
+    for _, number in sorted(places)[:SAMPLES]:
+        [text] = connection.execute("SELECT sample FROM flows WHERE id = ?", (number,)).fetchone()
+        made.append(json.loads(text))
+    return made
+
+
+def _evidence(connection: sqlite3.Connection, finding: str) -> list[dict[str, Any]]:
+    rows = connection.execute("SELECT path, sha256, packets FROM evidence WHERE finding = ? ORDER BY path", (finding,))
+    return [{"path": path, "sha256": sha256, "packets": packets} for path, sha256, packets in rows]
+
+
+def _config_findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[str, Any]]:
+    """Those of the last run: of an earlier design nothing is known to hold any more."""
+    if chosen.about_traffic and chosen.sensor != CONFIG:
+        return
+    for (text,) in connection.execute(
+        "SELECT finding FROM config_findings WHERE run = (SELECT max(id) FROM runs) ORDER BY number"
+    ):
+        finding: dict[str, Any] = json.loads(text)
+        component = (finding["source"]["component"] or "").lower()
+        if (
+            chosen.grave_enough(finding["severity"])
+            and chosen.rule in (None, finding["rule"])
+            and (chosen.component is None or chosen.component.lower() == component)
+        ):
+            yield finding
+
+
+def _attempts(connection: sqlite3.Connection, chosen: Filter) -> list[dict[str, Any]]:
+    where, values = chosen.where(component=_ENDS)
+    found: dict[tuple[str, str], tuple[Sums, Ports]] = {}
+    addresses: dict[tuple[str, str], int] = {}
+    graves = [severity for severity in SEVERITIES if chosen.grave_enough(severity)]
+    where += f" AND severity IN ({', '.join('?' * len(graves))})"
+    values += graves
+    for rule, position, ports, *sums in connection.execute(
+        "SELECT rule, position, ports, flows, packets, bytes, first, last FROM attempt_deltas "  # noqa: S608
+        f"WHERE {where}",
+        values,
+    ):
+        known, seen = found.setdefault((rule, position), (Sums(), Ports()))
+        known.add(*sums)
+        seen.update(Ports.of(ports))
+    for rule, position, count in connection.execute(
+        "SELECT rule, position, count(DISTINCT address) FROM attempt_deltas "  # noqa: S608
+        f"JOIN attempt_sources ON delta = attempt_deltas.id WHERE {where} GROUP BY rule, position",
+        values,
+    ):
+        addresses[rule, position] = count
+    return [
+        {
+            "rule": rule,
+            "position": position,
+            "sources": addresses.get((rule, position), 0),
+            "flows": sums.flows,
+            "ports": ports.summary(),
+            "first": iso_or_none(sums.first),
+            "last": iso_or_none(sums.last),
+        }
+        for (rule, position), (sums, ports) in sorted(found.items())
+    ]
+
+
+def info(connection: sqlite3.Connection) -> dict[str, Any]:
+    """What there is of a record: counts, and for each sensor what it watched. Times in nanoseconds."""
+    counts = {
+        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+        for table in ("runs", "captures", "findings")
+    }
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    first, last = connection.execute("SELECT min(recorded), max(recorded) FROM runs").fetchone()
+    [flows] = connection.execute("SELECT coalesce(sum(flows), 0) FROM verdict_deltas").fetchone()
+    watched = connection.execute(
+        "SELECT sensor, position, min(first), max(last), sum(packets), count(*) FROM coverage "
+        "GROUP BY sensor, position ORDER BY sensor, position"
+    ).fetchall()
+    return {
+        "version": version,
+        **counts,
+        "flows": flows,
+        "recorded": (first, last),
+        "watched": [
+            dict(zip(("sensor", "position", "first", "last", "packets", "spans"), row, strict=True)) for row in watched
+        ],
+    }

@@ -1,0 +1,407 @@
+"""The record as an SQLite file: looked at before it is opened, written in one transaction an audit, never half.
+
+Strategy: WAL with full synchronisation, so readers see the last whole audit while the next is written, and what was
+acknowledged survives a power cut. A file is told by its first 100 octets before SQLite opens it, because opening may
+already leave files beside it: what is no record, or one of a newer version, stays as it was to the octet. Every wait
+for another process ends after `PATIENCE`.
+
+File header: sqlite.org/fileformat2.html, 1.3; octets 18 and 19 the write and read version (2 = WAL), 60 the user
+version, 68 the application id.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from monitor.aggregate import OTHER, SUBJECTS, Sums
+from monitor.exit_status import OperatorMistake, OutputFailure
+from monitor.store.entry import AUDIT, Capture, Entry, FindingDelta
+from monitor.store.migrations import APPLICATION, LATEST, migrate, version
+
+PATIENCE: Final = 30.0
+"""Seconds to wait for another process that writes: an audit's transaction takes milliseconds, a sensor's less."""
+
+_SLICE: Final = 0.2
+"""Seconds SQLite itself waits at a time: while it does, no signal reaches us."""
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER: Final = 100
+_SMALLEST: Final = 4096
+"""Octets of a file that was opened for WAL and got no further: one page with nothing in it."""
+
+T = TypeVar("T")
+
+
+class NoRecord(OperatorMistake):
+    """There is no record, or nothing in it yet."""
+
+
+class Record:
+    """An open record of version LATEST."""
+
+    def __init__(self, path: str, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def add(self, entry: Entry, recorded: int) -> list[int]:
+        """Write an entry in one transaction and return []; or, if some of its captures are in the record already,
+        write nothing and return their places in `entry.captures`.
+
+        recorded: now, in nanoseconds. Raises OutputFailure, OperatorMistake.
+        """
+        with _told(self.path):
+            _patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            try:
+                known = self._known(entry.captures)
+                if not known:
+                    self._insert(entry, recorded)
+                self.connection.execute("ROLLBACK" if known else "COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:  # a full disk may have ended it
+                    self.connection.execute("ROLLBACK")
+                raise
+            return known
+
+    def known(self, captures: Sequence[Capture]) -> list[int]:
+        """Places of the captures that are in the record already."""
+        with _told(self.path):
+            return self._known(captures)
+
+    def _known(self, captures: Sequence[Capture]) -> list[int]:
+        """A capture counts once for each sensor, interface and stretch of time; a second one in the list is known."""
+        places = []
+        seen: set[tuple[object, ...]] = set()
+        for place, capture in enumerate(captures):
+            key = (capture.sha256, capture.sensor, capture.position, capture.interface)
+            start, end = capture.window
+            found = self.connection.execute(
+                "SELECT 1 FROM captures WHERE sha256 = ? AND sensor = ? AND position = ? AND interface IS ? "
+                "AND (window_from IS NULL OR ?6 IS NULL OR window_from < ?6) "
+                "AND (window_to IS NULL OR ?5 IS NULL OR window_to > ?5) LIMIT 1",
+                (*key, start, end),
+            ).fetchone()
+            if found or key in seen:
+                places.append(place)
+            seen.add(key)
+        return places
+
+    def _insert(self, entry: Entry, recorded: int) -> None:
+        run = self._row(
+            "runs",
+            kind=AUDIT,
+            recorded=recorded,
+            version=entry.version,
+            organization=entry.organization,
+            topology=entry.topology,
+            policy=entry.policy,
+            verdict=entry.verdict,
+            why=entry.why,
+        )
+        for capture in entry.captures:
+            self._insert_capture(run, capture)
+        for delta in self._with_room(entry.findings):
+            self._insert_finding(run, delta)
+        for attempt in entry.attempts:
+            number = self._row(
+                "attempt_deltas",
+                run=run,
+                rule=attempt.rule,
+                severity=attempt.severity,
+                sensor=attempt.sensor,
+                position=attempt.position,
+                source_component=attempt.source,
+                destination_component=attempt.destination,
+                ports=attempt.ports.ranges(),
+                **_sums(attempt.sums),
+            )
+            self.connection.executemany(
+                "INSERT INTO attempt_sources VALUES (?, ?)", ((number, address) for address in attempt.addresses)
+            )
+        for table, column, counts in (
+            ("verdict_deltas", "verdict", entry.verdicts),
+            ("path_deltas", "path", entry.paths),
+        ):
+            for count in counts:
+                named = {column: count.name, "sensor": count.sensor, "position": count.position}
+                self._row(table, run=run, **named, **_sums(count.sums))
+        for place, finding in enumerate(entry.config):
+            self._row("config_findings", run=run, number=place, finding=finding)
+        for evidence in entry.evidence:
+            self.connection.execute(
+                "INSERT OR REPLACE INTO evidence "
+                "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM findings WHERE id = ?1)",
+                (evidence.finding, evidence.path, evidence.sha256, evidence.packets),
+            )
+
+    def _insert_capture(self, run: int, capture: Capture) -> None:
+        number = self._row(
+            "captures",
+            run=run,
+            sha256=capture.sha256,
+            sensor=capture.sensor,
+            position=capture.position,
+            interface=capture.interface,
+            path=capture.path,
+            size=capture.size,
+            window_from=capture.window[0],
+            window_to=capture.window[1],
+            complete=int(capture.complete),
+        )
+        self._row(
+            "coverage",
+            run=run,
+            capture=number,
+            sensor=capture.sensor,
+            position=capture.position,
+            side=capture.side,
+            first=capture.first,
+            last=capture.last,
+            packets=capture.packets,
+            bytes=capture.octets,
+            accounting=capture.accounting,
+            quality=capture.quality,
+        )
+
+    def _with_room(self, deltas: Sequence[FindingDelta]) -> Iterator[FindingDelta]:
+        """Deltas whose subject is among the first `SUBJECTS` of its rule in this record, the others as `OTHER`."""
+        subjects: dict[str, set[str]] = {}
+        for delta in sorted(deltas, key=lambda delta: (delta.sums.first or 0, delta.subject)):
+            if delta.rule not in subjects:
+                rows = self.connection.execute("SELECT DISTINCT subject FROM findings WHERE rule = ?", (delta.rule,))
+                subjects[delta.rule] = {subject for (subject,) in rows} - {"", OTHER}
+            known = subjects[delta.rule]
+            if delta.subject not in ("", OTHER) and delta.subject not in known:
+                if len(known) >= SUBJECTS:
+                    yield delta.without_subject()
+                    continue
+                known.add(delta.subject)
+            yield delta
+
+    def _insert_finding(self, run: int, delta: FindingDelta) -> None:
+        self.connection.execute(
+            "INSERT OR IGNORE INTO findings VALUES (?, ?, ?, ?, ?, ?)",
+            (delta.finding, delta.rule, delta.position, delta.source, delta.destination, delta.subject),
+        )
+        self.connection.execute("INSERT OR IGNORE INTO wordings (text) VALUES (?)", (delta.wording,))
+        [wording] = self.connection.execute("SELECT id FROM wordings WHERE text = ?", (delta.wording,)).fetchone()
+        self._row(
+            "finding_deltas",
+            run=run,
+            finding=delta.finding,
+            sensor=delta.sensor,
+            wording=wording,
+            ports=delta.ports.ranges(),
+            **_sums(delta.sums),
+        )
+        for sample in delta.samples:
+            self._row(
+                "flows",
+                run=run,
+                finding=delta.finding,
+                sensor=delta.sensor,
+                first=sample.first,
+                last=sample.last,
+                place=sample.place,
+                sample=sample.text,
+            )
+
+    def _row(self, table: str, **values: str | int | None) -> int:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        made = self.connection.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (names of our own tables and columns)
+            tuple(values.values()),
+        )
+        assert made.lastrowid is not None
+        return made.lastrowid
+
+
+def _sums(sums: Sums) -> dict[str, int | None]:
+    return {
+        "flows": sums.flows,
+        "packets": sums.packets,
+        "bytes": sums.octets,
+        "first": sums.first,
+        "last": sums.last,
+    }
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+def check_writable(path: str) -> None:
+    """Find out before the work is done that a record can be written there; makes nothing.
+
+    Raises OperatorMistake, OutputFailure.
+    """
+    folder = os.path.dirname(path)
+    try:
+        _look(path)
+    except NoRecord:
+        if not os.path.isdir(folder):
+            raise OperatorMistake(f"{path}: no record can be made there: {folder} is no folder") from None
+    for place in (folder, path):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            raise OutputFailure(place, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    if os.path.exists(path) and os.path.getsize(path):
+        open_record(path, writing=True).close()  # what only SQLite can tell: damage, a newer version in the log
+
+
+def open_record(path: str, *, writing: bool = False) -> Record:
+    """Open a record; one of an older version is brought to today's. writing: made when missing.
+
+    Raises OperatorMistake (missing, no record, newer, damaged), OutputFailure (locked, disk full).
+    """
+    try:
+        _look(path)
+    except NoRecord:
+        if not writing:
+            raise
+    with _told(path):
+        return _patiently(lambda: _opened(path, writing))
+
+
+@contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    """A record as it stands at one moment. Raises as `open_record`."""
+    record = open_record(path)
+    try:
+        with _told(path):
+            _patiently(lambda: record.connection.execute("BEGIN"))
+            yield record.connection
+    finally:
+        record.close()
+
+
+def _opened(path: str, writing: bool) -> Record:
+    writable = writing or (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK))
+    connection = _connect(path, "rwc" if writing else "rw" if writable else "ro")
+    try:
+        if not writable and not os.access(os.path.dirname(path), os.W_OK) and not os.path.exists(f"{path}-wal"):
+            # Nobody else has it open, and without a folder to put its index in SQLite cannot share it.
+            connection.close()
+            connection = _connect(path, "ro&immutable=1")
+        number = version(connection)
+        _judge(path, connection, number)
+        if number < LATEST:
+            if not writable:
+                raise OperatorMistake(f"{path}: a record of version {number}, which must be written once to be read")
+            if number == 0 and not writing:
+                raise NoRecord(f"{path}: holds no record yet")
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection)
+        if writing:
+            connection.execute("PRAGMA synchronous = FULL")
+        else:
+            connection.execute("PRAGMA query_only = ON")
+        return Record(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _connect(path: str, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, timeout=_SLICE, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _look(path: str) -> None:
+    """What the first octets say. Raises NoRecord where one could be made, OperatorMistake where not."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OperatorMistake(f"{path}: is no record: not a regular file")
+        with open(path, "rb") as file:
+            head = file.read(_HEADER)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise NoRecord(f"{path}: there is no record (edgewarden audit --store makes one)") from None
+    except OSError as error:
+        raise OperatorMistake(f"{path}: the record cannot be read: {error.strerror}") from None
+    if not head:
+        raise NoRecord(f"{path}: holds no record yet")
+    number, application = (int.from_bytes(head[place : place + 4], "big") for place in (60, 68))
+    logged = os.path.exists(f"{path}-wal")
+    if len(head) < _HEADER or not head.startswith(_MAGIC) or application not in (0, APPLICATION):
+        raise OperatorMistake(f"{path}: is no record of edgewarden")
+    if application == 0 and not (head[18:20] == b"\2\2" and (logged or size <= _SMALLEST)):
+        raise OperatorMistake(f"{path}: is no record of edgewarden")
+    if application == APPLICATION and number > LATEST:
+        raise _newer(path, number)
+    if application == 0 and not logged:
+        raise NoRecord(f"{path}: holds no record yet")
+
+
+def _judge(path: str, connection: sqlite3.Connection, number: int) -> None:
+    """What SQLite says, which also knows what stands in the log only."""
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or tables):
+        raise OperatorMistake(f"{path}: is no record of edgewarden")
+    if number > LATEST:
+        raise _newer(path, number)
+
+
+def _newer(path: str, number: int) -> OperatorMistake:
+    return OperatorMistake(
+        f"{path}: a record of version {number}, made by a newer edgewarden; this one knows up to {LATEST}"
+    )
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do it again while another process holds the record, for `PATIENCE` seconds."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            if _primary(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > until:
+                raise
+
+
+def _primary(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+_TARGET: Final = {
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_AUTH: errno.EACCES,
+}
+_OURS: Final = {
+    sqlite3.SQLITE_FULL: (errno.ENOSPC, "the disk is full"),
+    sqlite3.SQLITE_BUSY: (errno.EAGAIN, f"another process has kept it locked for {PATIENCE:.0f} s"),
+    sqlite3.SQLITE_LOCKED: (errno.EAGAIN, f"another process has kept it locked for {PATIENCE:.0f} s"),
+    sqlite3.SQLITE_IOERR: (errno.EIO, os.strerror(errno.EIO)),
+}
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """SQLite's errors as sentences with the right status. Raises OperatorMistake, OutputFailure."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = _primary(error)
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise OperatorMistake(f"{path}: the record is damaged: {error}") from error
+        if code in _TARGET:
+            number = _TARGET[code]
+            raise OutputFailure(path, OSError(number, os.strerror(number))) from error
+        if code in _OURS:
+            raise OutputFailure(path, OSError(*_OURS[code])) from error
+        raise
