@@ -16,6 +16,7 @@ from typing import Any
 
 from monitor.schedule import Schedule
 from monitor.settings_keys import NOT_BUILT, SETTINGS
+from reports.visible import visible
 from rules.catalogue import RULE_IDS
 from rules.document import Fault, Faults, FileFaults, FileUnreadable, Mapping, Node, Scalar, content, parse, show
 from rules.load import TopologyFaults, TopologyUnreadable
@@ -34,7 +35,7 @@ class SettingsUnreadable(FileUnreadable):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the service is to do. Places of files are absolute, or start where the process does if `file` does."""
+    """What the service is to do. `topology_file` starts at the folder of `file`, which may itself be relative."""
 
     file: str
     topology_file: Path
@@ -174,14 +175,14 @@ def _topology(values: At, folder: Path, faults: Faults) -> tuple[Topology | None
     try:
         topology = load_topology(folder / place.value, known_rules=RULE_IDS)
     except TopologyUnreadable as error:
-        faults.add(place.mark, str(error), "edgewarden topology new writes one to start from")
+        faults.add(place.mark, visible(str(error)), "edgewarden topology new writes one to start from")
         return None, ()
     except TopologyFaults as error:
         return None, error.faults
     if not any(sensor.interfaces for sensor in topology.sensors):
         faults.add(
             place.mark,
-            f"no sensor of {place.value} names an interface to capture from",
+            f"no sensor of {visible(place.value)} names an interface to capture from",
             "interfaces: [eth1] at one of its sensors",
         )
     return topology, ()

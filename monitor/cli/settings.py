@@ -10,6 +10,7 @@ from monitor.cli.arguments import add_output, command
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, OperatorMistake
 from monitor.output import Output
+from reports.visible import visible
 
 
 def add(commands: Any) -> None:
@@ -58,7 +59,7 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     try:
         settings = load(arguments.file)
     except SettingsUnreadable as error:
-        raise OperatorMistake(str(error)) from None
+        raise OperatorMistake(visible(str(error))) from None
     except SettingsFaults as error:
         count = len(error.faults)
         raise OperatorMistake(f"the settings have {count} fault{'s' if count != 1 else ''}:\n{error}") from None
@@ -67,7 +68,7 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     lines += [f"sensor {sensor.name} ({sensor.position}): {', '.join(sensor.interfaces)}" for sensor in live]
     lines.append(f"{arguments.file}: no faults")
     with Output(None) as out:
-        out.write_text("\n".join(lines) + "\n")
+        out.write_text("".join(visible(line) + "\n" for line in lines))
     return DONE
 
 

@@ -128,6 +128,14 @@ def test_0230_when_the_clock_changes() -> None:
         assert before.period.label == (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
+def test_a_day_that_a_zone_skipped_is_not_reported() -> None:
+    """Samoa's 29 December 2011 was followed by the 31st."""
+    schedule = Schedule("s", "day", zone_named("Pacific/Apia"), time(6))
+    runs: list[Run] = []
+    assert labels(make(utc("2011-12-31T07:00+14:00"), [schedule], runs)) == ["2011-12-29"]
+    assert labels(make(utc("2012-01-02T07:00+14:00"), [schedule], runs)) == ["2011-12-31", "2012-01-01"]
+
+
 MOMENTS = st.lists(st.integers(0, 40 * 24 * 60), min_size=2, max_size=12)
 
 

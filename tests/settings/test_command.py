@@ -46,6 +46,21 @@ def test_no_file_is_a_mistake(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert "there is no such settings file" in capfd.readouterr().err
 
 
+def test_odd_names_of_files_are_shown_harmless(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a\nb\x1b[31m"
+    folder.mkdir()
+    file = folder / "s.yaml"
+    assert main(["settings", "check", str(file)]) == 2
+    file.write_text("edgewarden: 1\ntopology: t.yaml\n", encoding="utf-8")
+    assert main(["settings", "check", str(file)]) == 2
+    (folder / "t.yaml").write_text(LIVE, encoding="utf-8")
+    assert main(["settings", "check", str(file)]) == 0
+    out, err = capfd.readouterr()
+    assert len(err.splitlines()) == len(out.splitlines()) == 3
+    assert "\x1b" not in out + err
+    assert "a\\u{000a}b" in out
+
+
 def test_the_schema_says_what_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "schema"]) == 0
     schema = json.loads(capfd.readouterr().out)
