@@ -55,7 +55,10 @@ def record(
 def _sentence(path: str, left_out: Sequence[str]) -> str:
     more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
     was = "was" if len(left_out) == 1 else "were"
-    return f"{path}: {', '.join(left_out[:NAMED])}{more} {was} recorded before: the same capture counts once"
+    return (
+        f"{path}: {', '.join(left_out[:NAMED])}{more} {was} recorded before: the same capture counts once, "
+        "as it was judged then"
+    )
 
 
 def _must_be_file(path: str, argument: CaptureArgument) -> None:

@@ -79,21 +79,23 @@ class Record:
             return self._known(captures)
 
     def _known(self, captures: Sequence[Capture]) -> list[int]:
-        """A capture counts once for each sensor, interface and stretch of time; a second one in the list is known."""
+        """A capture counts once for each position, whatever its sensor is called: it is known when the same octets were
+        counted there for an overlapping time and an interface in common (none named = all), also by an earlier one of
+        the list."""
         places = []
-        seen: set[tuple[object, ...]] = set()
+        taken: list[Capture] = []
         for place, capture in enumerate(captures):
-            key = (capture.sha256, capture.sensor, capture.position, capture.interface)
-            start, end = capture.window
             found = self.connection.execute(
-                "SELECT 1 FROM captures WHERE sha256 = ? AND sensor = ? AND position = ? AND interface IS ? "
-                "AND (window_from IS NULL OR ?6 IS NULL OR window_from < ?6) "
-                "AND (window_to IS NULL OR ?5 IS NULL OR window_to > ?5) LIMIT 1",
-                (*key, start, end),
+                "SELECT 1 FROM captures WHERE sha256 = ?1 AND position = ?2 "
+                "AND (interface IS NULL OR ?3 IS NULL OR interface = ?3) "
+                "AND (window_from IS NULL OR ?5 IS NULL OR window_from < ?5) "
+                "AND (window_to IS NULL OR ?4 IS NULL OR window_to > ?4) LIMIT 1",
+                (capture.sha256, capture.position, capture.interface, *capture.window),
             ).fetchone()
-            if found or key in seen:
+            if found or any(_same(capture, other) for other in taken):
                 places.append(place)
-            seen.add(key)
+            else:
+                taken.append(capture)
         return places
 
     def _insert(self, entry: Entry, recorded: int) -> None:
@@ -224,6 +226,13 @@ class Record:
         )
         assert made.lastrowid is not None
         return made.lastrowid
+
+
+def _same(one: Capture, other: Capture) -> bool:
+    """Whether two captures of one audit, which all have the same window, hold the same packets."""
+    return (one.sha256, one.position) == (other.sha256, other.position) and (
+        one.interface is None or other.interface is None or one.interface == other.interface
+    )
 
 
 def _sums(sums: Sums) -> dict[str, int | None]:

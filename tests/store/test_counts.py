@@ -108,6 +108,26 @@ def test_one_file_of_two_sensors_counts_for_both(audit: Audit, ask: Ask) -> None
     assert positions == {"external", "internal"} | {finding["position"] for finding in result["findings"]}
 
 
+def test_an_interface_counts_once(audit: Audit, ask: Ask) -> None:
+    """The file has one interface: without #0 it is the same packets."""
+    audit(f"external={BROKEN['external']}#0")
+    _, before, _ = ask()
+    assert "recorded before" in audit(f"external={BROKEN['external']}")[2]
+    assert "recorded before" in audit(f"external={BROKEN['external']}#0")[2]
+    assert ask()[1] == before
+
+
+def test_a_sensor_that_was_renamed_counts_once(audit: Audit, ask: Ask, tmp_path: Path) -> None:
+    renamed = tmp_path / "renamed.yaml"
+    text = Path(TOPOLOGY).read_text(encoding="utf-8")
+    renamed.write_text(text + "\nsensors: [{name: outer, position: external}]\n", encoding="utf-8")
+    _, first, _ = audit(f"external={BROKEN['external']}")
+    _, second, err = audit(f"outer={BROKEN['external']}", topology=str(renamed))
+    assert [f["id"] for f in second["findings"]] == [f["id"] for f in first["findings"]]
+    assert "recorded before" in err
+    assert ask()[1]["findings"] == first["findings"]
+
+
 def test_parts_of_a_capture_by_time(audit: Audit, ask: Ask) -> None:
     """Two stretches that do not meet count both; one that overlaps what was counted does not."""
     capture = f"external={BROKEN['external']}"
