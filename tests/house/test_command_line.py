@@ -18,11 +18,21 @@ from tests.house.captures import BROKEN, CLEAN, PCAPS, ROOT, TOPOLOGY
 EDGEWARDEN = [sys.executable, "-m", "monitor.cli"]
 
 
+def default_interrupt() -> None:
+    """A shell starts background jobs with SIGINT ignored, and that is inherited; these tests send it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("EDGEWARDEN_TOPOLOGY", None)
     return subprocess.Popen(
-        [*EDGEWARDEN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options
+        [*EDGEWARDEN, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=default_interrupt,
+        **options,
     )  # type: ignore[call-overload,no-any-return]
 
 
