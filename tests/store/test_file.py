@@ -237,6 +237,33 @@ def test_a_record_that_is_locked_for_a_moment_is_waited_for(path: Path, audit: A
     assert ask()[1]["findings"]
 
 
+def test_a_signal_ends_the_wait_for_a_locked_record(path: Path, audit: Audit, ask: Ask) -> None:
+    audit(f"external={CLEAN['external']}")
+    holder = plain(path)
+    holder.execute("BEGIN IMMEDIATE")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monitor.cli", "audit", "-q", "--topology", TOPOLOGY, *both(BROKEN)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "EDGEWARDEN_STORE": f"sqlite:///{path}"},
+        stdout=subprocess.PIPE,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):  # it judges, then waits
+        process.wait(timeout=6)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert ask()[1]["findings"] == []
+
+
+def test_the_environment_names_the_record(path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEWARDEN_STORE", f"sqlite:///{path}")
+    assert main(["audit", "-q", "--topology", TOPOLOGY, "--output", f"{path}.txt", *both(BROKEN)]) == 1
+    assert main(["findings", "--output", f"{path}.txt"]) == 0
+    assert f"[{ask()[1]['findings'][0]['id']}]" in Path(f"{path}.txt").read_text(encoding="utf-8")
+
+
 def test_a_full_disk_leaves_the_record_as_it_was(
     path: Path, audit: Audit, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
