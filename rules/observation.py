@@ -13,7 +13,7 @@ from enum import IntEnum, IntFlag
 
 
 class Initiator(IntEnum):
-    """How sure it is who opened the flow (contract 2.3 "Opener")."""
+    """How sure it is who opened the flow, surest first."""
 
     SYN = 0
     HANDSHAKE = 1
@@ -38,7 +38,7 @@ class Payload(IntFlag):
 
 
 class Evidence(IntEnum):
-    """How far the bytes were readable (contract 2.3 "Confirmed", "Contradicted")."""
+    """How far the bytes were readable: what can confirm a row, contradict it, or do neither."""
 
     NO_PAYLOAD = 0
     UNDETERMINED = 1  # payload, nothing recognised, but joined late, gap, cut, or under 64 bytes from the start

@@ -371,6 +371,6 @@ def test_other_traffic_is_out_of_scope(audit: Run) -> None:
 
 
 def test_packets_of_one_pair_can_be_kept(tmp_path: Path) -> None:
-    """The helper of these tests: what it keeps is what it says."""
+    """What the cutting in these tests keeps is what it says."""
     data = kept(CLEAN["internal"], lambda source, destination: "172.25.33.10" in (source, destination))
     assert 24 < len(data) < len(pcap(all_packets(CLEAN["internal"])))

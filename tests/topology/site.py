@@ -1,4 +1,4 @@
-"""A small valid site as text, from which tests make others by changing one place, and helpers to read such texts."""
+"""A small valid site as text, from which tests make others by changing one place, and how such texts are read."""
 
 from __future__ import annotations
 
