@@ -344,17 +344,9 @@ impl Core {
             length: tcp.payload_len,
         };
         let forward = share.forward;
-        if tcp.flags & SYN == 0 {
-            // Only a SYN opens another connection: all other packets are spared the look-up.
-        } else if let Some(slot) = self.table.find(&share.key) {
-            let reopened = self.table.get(slot).is_some_and(|flow| {
-                flow.tcp
-                    .as_ref()
-                    .is_some_and(|known| known.reopened_by(flow.side(forward), segment))
-            });
-            if reopened {
-                self.end_slot(slot);
-            }
+        // Only a SYN opens another connection: all other packets are spared the look-up.
+        if tcp.flags & SYN != 0 {
+            self.end_if_reopened(&share, segment);
         }
         let Some(slot) = self.count(share) else { return };
         self.make_room(tcp.payload.len(), first.capture);
@@ -403,6 +395,20 @@ impl Core {
             undecided.push_back(ticket);
         }
         self.table.touch(slot);
+    }
+
+    /// A SYN may say that another connection begins on the five-tuple of a live one.
+    fn end_if_reopened(&mut self, share: &Share<'_>, segment: Segment) {
+        let Some(slot) = self.table.find(&share.key) else {
+            return;
+        };
+        let reopened = self.table.get(slot).is_some_and(|flow| {
+            let side = flow.side(share.forward);
+            flow.tcp.as_ref().is_some_and(|known| known.reopened_by(side, segment))
+        });
+        if reopened {
+            self.end_slot(slot);
+        }
     }
 
     /// Memory for stream bytes comes from one pool: when it is spent, the flows undecided for longest give theirs up.

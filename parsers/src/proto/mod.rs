@@ -1,4 +1,4 @@
-//! One file per protocol: a probe, a reader, their tests; none imports another. `classify.rs` owns the order of the
+//! One file per protocol: a probe, a reader, their tests; none imports another. `classify` owns the order of the
 //! probes, the buffers and the budget.
 //!
 //! A probe answers from the first bytes of one direction: `Yes` on real evidence, `No` as soon as they can never be
