@@ -90,7 +90,9 @@ const MEDIA: u8 = 10;
 /// Octets of a TLS alert record: what was acknowledged beyond it was something else.
 const ALERT_RECORD: u32 = 7;
 
+const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 
 /// Makes the record of an ended flow and its observation; `sensor_start` is the time of the sensor's first packet.
 pub fn conclude(
@@ -101,7 +103,7 @@ pub fn conclude(
 ) -> (Record, Observation) {
     let reading = flow.conversation.reading(&flow.facts);
     let protocol = flow.key.protocol();
-    let has_ports = matches!(protocol, 6 | 17 | 33 | 132 | 136);
+    let has_ports = matches!(protocol, TCP | UDP | SCTP);
     let (a, b) = (
         flow.key.end(Side::A, flow.a_is_low),
         flow.key.end(Side::B, flow.a_is_low),

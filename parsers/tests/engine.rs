@@ -215,6 +215,16 @@ fn an_unreachable_refuses_the_flow_it_quotes() {
 }
 
 #[test]
+fn a_protocol_whose_ports_are_not_read_has_none() {
+    // UDP-Lite (RFC 3828) and DCCP (RFC 4340) have ports, but no header of theirs is taken apart.
+    for protocol in [136, 33] {
+        let packet = ipv4(CLIENT, SERVER, protocol, 3, 64, &udp((4000, 53), b"hello"));
+        let (records, _) = read(&[(0, ethernet(&packet))]);
+        assert_eq!((records[0].source.port, records[0].destination.port), (None, None));
+    }
+}
+
+#[test]
 fn what_does_not_fit_or_is_not_asked_for_is_counted() {
     let frames: Vec<_> = (0..10_u16)
         .map(|n| (i64::from(n), segment(true, 5000 + n, 1, 0, SYN, b"")))
