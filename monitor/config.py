@@ -10,18 +10,31 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from monitor.schedule import Schedule
-from monitor.settings_keys import NOT_BUILT, SETTINGS
+from monitor.secret import Secret
+from monitor.settings_keys import ELASTICSEARCH, EVIDENCE, LOG, NOT_BUILT, REPORT, SETTINGS
 from reports.visible import visible
 from rules.catalogue import RULE_IDS
-from rules.document import Fault, Faults, FileFaults, FileUnreadable, Mapping, Node, Scalar, content, parse, show
+from rules.document import (
+    Fault,
+    Faults,
+    FileFaults,
+    FileUnreadable,
+    Mapping,
+    Mark,
+    Node,
+    Scalar,
+    Sequence,
+    content,
+    parse,
+    show,
+)
 from rules.load import TopologyFaults, TopologyUnreadable
 from rules.load import load as load_topology
-from rules.shape import At
+from rules.shape import At, Keys
 from rules.topology import Topology
 
 
@@ -34,20 +47,72 @@ class SettingsUnreadable(FileUnreadable):
 
 
 @dataclass(frozen=True, slots=True)
+class Elasticsearch:
+    """Where the record is shipped, and who says so: an API key, a user with a password, or nobody."""
+
+    hosts: tuple[str, ...]
+    ca_certs: str | None
+    fingerprint: str | None
+    api_key: Secret | None
+    username: str | None
+    password: Secret | None
+    namespace: str
+    keep_flows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """Which packets of findings are kept. `buffer`: octets of recent packets, for each sensor."""
+
+    dir: str
+    buffer: int
+    packets_per_flow: int
+    flows_per_finding: int
+    keep_days: int
+    snaplen: int
+    handshakes: str
+    media: str
+    messages: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report by the calendar: when, in which formats, into which folders."""
+
+    schedule: Schedule
+    formats: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    format: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the service is to do. `topology_file` starts at the folder of `file`, which may itself be relative."""
+    """What the service is to do. `topology_file` starts at the folder of `file`, which may itself be relative; all
+    other places are absolute. `store`: the file of the record, None = the one in the state folder. `user`: what workers
+    become, None = they stay who they are."""
 
     file: str
     topology_file: Path
     topology: Topology
-    schedules: tuple[Schedule, ...] = ()
+    store: str | None
+    elasticsearch: Elasticsearch | None
+    evidence: EvidenceSettings | None
+    reports: tuple[Report, ...]
+    user: str | None
+    log: Log
 
 
 def load(path: str | os.PathLike[str], *, not_built: Collection[str] = tuple(NOT_BUILT)) -> Settings:
     """Reads a settings file and its topology.
 
-    not_built: top keys that are refused because no part serves them. Raises SettingsUnreadable when the file cannot
-    be opened or read, and SettingsFaults when what it says cannot be understood or served.
+    not_built: keys and values (as in `NOT_BUILT`) that are refused because no part serves them. Raises
+    SettingsUnreadable when the file cannot be opened or read, and SettingsFaults when what it says cannot be
+    understood or served.
     """
     name = os.fspath(path)
     try:
@@ -66,17 +131,12 @@ def read(data: bytes, name: str, *, not_built: Collection[str] = tuple(NOT_BUILT
     topology: Topology | None = None
     if values is not None:
         assert root is not None
-        _refuse_not_built(root, frozenset(not_built), faults)
+        _refuse_not_built(root, "", frozenset(not_built), faults)
         _check(values, faults)
         topology, more = _topology(values, Path(name).parent, faults)
     if values is None or topology is None or faults.found or more:
         raise SettingsFaults(faults.sorted() + more)
-    return Settings(
-        name,
-        Path(name).parent / values.get("topology"),
-        topology,
-        tuple(_schedule(report) for report in values.items("reports")),
-    )
+    return _settings(values, name, topology)
 
 
 def settings_schema() -> dict[str, Any]:
@@ -86,21 +146,34 @@ def settings_schema() -> dict[str, Any]:
         "title": "Edgewarden settings",
         **SETTINGS.schema(),
     }
-    for key, sentence in NOT_BUILT.items():
+    for way, sentence in NOT_BUILT.items():
+        key = way.split(".")[0]
+        what = f"{way.removeprefix(key + '.')}: " if way != key else ""
         described = schema["properties"][key]
-        described["description"] = f"{described['description']} (refused in this version: {sentence})"
+        described["description"] += f" (refused in this version: {what}{sentence})"
     return schema
 
 
 # --- checks over the whole --------------------------------------------------------------------------------------------
 
 
-def _refuse_not_built(root: Node, not_built: Collection[str], faults: Faults) -> None:
-    assert isinstance(root, Mapping)
-    for key, value in root.entries:
-        empty = isinstance(value, Scalar) and value.value is None
-        if key.text in not_built and not empty:  # an empty key means that there is none
-            faults.add(key.mark, f"{key.text}: {NOT_BUILT[key.text]}", "leave the key out")
+def _refuse_not_built(node: Node, way: str, not_built: Collection[str], faults: Faults) -> None:
+    """way: the keys that lead to `node`, with a point behind each."""
+    if isinstance(node, Sequence):
+        for item in node.items:
+            _refuse_not_built(item, way, not_built, faults)
+    elif isinstance(node, Mapping):
+        for key, value in node.entries:
+            there = way + key.text
+            empty = isinstance(value, Scalar) and value.value is None
+            if there in not_built and not empty:  # an empty key means that there is none
+                faults.add(key.mark, f"{key.text}: {NOT_BUILT[there]}", "leave the key out")
+            else:
+                _refuse_not_built(value, f"{there}.", not_built, faults)
+    elif isinstance(node, Scalar):
+        there = f"{way.removesuffix('.')}={node.text.lower()}"
+        if there in not_built:
+            faults.add(node.mark, f"{there.rpartition('.')[2]}: {NOT_BUILT[there]}", "another value, or none")
 
 
 def _check(values: At, faults: Faults) -> None:
@@ -188,8 +261,92 @@ def _topology(values: At, folder: Path, faults: Faults) -> tuple[Topology | None
     return topology, ()
 
 
+# --- values → model ---------------------------------------------------------------------------------------------------
+
+
+def _settings(values: At, name: str, topology: Topology) -> Settings:
+    folder = os.path.dirname(os.path.abspath(name))
+    store, privileges = values.get("store"), values.value.get("privileges")
+    shipping, evidence = values.value.get("elasticsearch"), values.value.get("evidence")
+    log = values.value.get("log") or At({}, values.mark)
+    return Settings(
+        file=name,
+        topology_file=Path(name).parent / values.get("topology"),
+        topology=topology,
+        store=None if store is None else os.path.join(folder, store.removeprefix("sqlite:///")),
+        elasticsearch=None if shipping is None else _elasticsearch(shipping, folder),
+        evidence=None if evidence is None else _evidence(evidence, folder),
+        reports=tuple(_report(report, folder) for report in values.items("reports")),
+        user=None if privileges is None else privileges.get("user"),
+        log=Log(_or_default(log, LOG, "format"), _or_default(log, LOG, "level")),
+    )
+
+
+def _or_default(mapping: At, keys: Keys, name: str) -> Any:
+    """The plain value of a key, or of its default, which is read as if it stood in the file."""
+    if name in mapping.value:
+        return _plain(mapping.value[name])
+    key = next(key for key in keys.keys if key.name == name)
+    read = key.shape.read(_node(key.default), Faults(""))
+    assert read is not None, f"the default of {name} fits its shape"
+    return _plain(read)
+
+
+def _node(value: Any) -> Node:
+    if isinstance(value, list):
+        return Sequence(_NOWHERE, [_node(item) for item in value])
+    if isinstance(value, dict):
+        return Mapping(_NOWHERE, [(Scalar(_NOWHERE, key, key, True), _node(item)) for key, item in value.items()])
+    return Scalar(_NOWHERE, str(value), value, False)
+
+
+def _plain(at: At) -> Any:
+    if isinstance(at.value, tuple) and all(isinstance(item, At) for item in at.value):
+        return tuple(_plain(item) for item in at.value)
+    return {key: _plain(item) for key, item in at.value.items()} if isinstance(at.value, dict) else at.value
+
+
+_NOWHERE: Final = Mark(0, 0)
+
+
+def _place(folder: str, name: str | None) -> str | None:
+    return None if name is None else os.path.join(folder, name)
+
+
+def _secret_of(mapping: At, name: str, folder: str) -> Secret | None:
+    file, variable = mapping.get(f"{name}_file"), mapping.get(f"{name}_env")
+    return None if file is None and variable is None else Secret(_place(folder, file), variable)
+
+
+def _elasticsearch(shipping: At, folder: str) -> Elasticsearch:
+    return Elasticsearch(
+        hosts=_or_default(shipping, ELASTICSEARCH, "hosts"),
+        ca_certs=_place(folder, shipping.get("ca_certs")),
+        fingerprint=shipping.get("fingerprint"),
+        api_key=_secret_of(shipping, "api_key", folder),
+        username=shipping.get("username"),
+        password=_secret_of(shipping, "password", folder),
+        namespace=_or_default(shipping, ELASTICSEARCH, "namespace"),
+        keep_flows=_or_default(shipping, ELASTICSEARCH, "keep_flows"),
+    )
+
+
+def _evidence(evidence: At, folder: str) -> EvidenceSettings:
+    values = {key.name: _or_default(evidence, EVIDENCE, key.name) for key in EVIDENCE.keys}
+    return EvidenceSettings(**{**values, "dir": os.path.join(folder, values["dir"])})
+
+
+def _report(report: At, folder: str) -> Report:
+    places = (entry.get("folder") for entry in _or_default(report, REPORT, "deliver"))
+    return Report(
+        schedule=_schedule(report),
+        formats=tuple(dict.fromkeys(_or_default(report, REPORT, "formats"))),
+        folders=tuple(dict.fromkeys(os.path.join(folder, place) for place in places if place is not None)),
+    )
+
+
 def _schedule(report: At) -> Schedule:
     every = report.get("every") or report.get("cron")
     if isinstance(every, dict):
         every = every["cron"].value
-    return Schedule(report.get("name"), every, report.get("zone") or UTC, report.get("at") or time(0, 0))
+    return Schedule(report.get("name"), every, _or_default(report, REPORT, "zone"), _or_default(report, REPORT, "at"))

@@ -1,7 +1,7 @@
 """The keys of a settings file: one description, read by the loader and turned into the JSON Schema.
 
-Strategy: a tree of shapes, as for topologies, in the order in which a person would write the file; `NOT_BUILT` says of
-the top keys which part is still missing, so that a setting that would have no effect is refused instead of ignored. A
+Strategy: a tree of shapes, as for topologies, in the order in which a person would write the file; `NOT_BUILT` says
+which parts are still missing, so that a setting that would have no effect is refused instead of ignored. A
 secret has two keys, for the file and for the variable of the environment that hold it; a key for the secret itself
 does not exist. To add a key: one `Key` here, and a line in the test that has every key.
 """
@@ -16,17 +16,16 @@ from rules.names import SEVERITIES
 from rules.shape import PORT, Choice, Either, Flag, Key, Keys, Many, Number, Text
 
 NOT_BUILT: Final = {
-    "store": "the record is not kept by a service yet",
-    "elasticsearch": "shipping to Elasticsearch is not built yet",
-    "evidence": "evidence of live traffic is not built yet",
-    "reports": "reports by the calendar are not built yet",
     "alerts": "alerts are not built yet",
-    "retention": "pruning of the record is not built yet",
+    "elasticsearch.keep_flows=true": "all flows are not shipped yet, only what violates the policy",
     "listen": "the page of counters is not built yet",
-    "privileges": "live sensors are not built yet",
-    "log": "the service that would log is not built yet",
+    "reports.deliver.mail": "mail is not built yet; a folder is",
+    "reports.formats=oscal": "reports in OSCAL are not built yet",
+    "reports.formats=pdf": "reports in PDF are not built yet",
+    "retention": "pruning of the record is not built yet",
 }
-"""Top keys without a part that serves them, with the sentence that refuses each. Building a part takes its key out."""
+"""Keys (with the way to them) and values (behind =, lists passed through) without a part that serves them, with the
+sentence that refuses each. Building a part takes its entry out."""
 
 WORD: Final = Text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a word of letters, digits, dots, hyphens")
 VARIABLE: Final = Text(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "the name of a variable of the environment")
@@ -98,26 +97,28 @@ MAIL: Final = Keys(
     refused=no_inline("password"),
 )
 
-REPORTS: Final = Many(
-    Keys(
-        (
-            Key("name", WORD, "what it is called in commands and file names", required=True),
-            Key("every", Either(Keys((Key("cron", Crontab(), "when", required=True),)), Choice(KINDS)), "its period"),
-            Key("cron", Crontab(), "in place of every: a crontab line, such as 0 6 * * 1 (0 and 7 are Sunday)"),
-            Key("at", Clock(), "time of the day after the period", default="00:00"),
-            Key("zone", Zone(), "time zone in which days begin", default="UTC"),
-            Key(
-                "formats",
-                Many(Choice(("html", "pdf", "csv", "json", "oscal")), least=1, or_one=True),
-                "what is written",
-                default=["html"],
+REPORT: Final = Keys(
+    (
+        Key("name", WORD, "what it is called in commands and file names", required=True),
+        Key("every", Either(Keys((Key("cron", Crontab(), "when", required=True),)), Choice(KINDS)), "its period"),
+        Key("cron", Crontab(), "in place of every: a crontab line, such as 0 6 * * 1 (0 and 7 are Sunday)"),
+        Key("at", Clock(), "time of the day after the period", default="00:00"),
+        Key("zone", Zone(), "time zone in which days begin", default="UTC"),
+        Key(
+            "formats",
+            Many(Choice(("html", "pdf", "csv", "json", "oscal")), least=1, or_one=True),
+            "what is written",
+            default=["html"],
+        ),
+        Key(
+            "deliver",
+            Many(
+                Keys((Key("folder", Place(), "folder to write to"), Key("mail", MAIL, "who gets it")), some=True),
+                least=1,
             ),
-            Key(
-                "deliver",
-                Many(Keys((Key("folder", Place(), "folder to write to"), Key("mail", MAIL, "who gets it")), some=True)),
-                "where it goes, each entry a folder or a mail",
-            ),
-        )
+            "where it goes, each entry a folder or a mail",
+            default=[{"folder": "reports"}],
+        ),
     )
 )
 
@@ -150,6 +151,13 @@ ALERTS: Final = Many(
     )
 )
 
+LOG: Final = Keys(
+    (
+        Key("format", Choice(("text", "json")), "of a message", default="text"),
+        Key("level", Choice(("debug", "info", "warning", "error")), "least that is told", default="info"),
+    )
+)
+
 SETTINGS: Final = Keys(
     (
         Key("edgewarden", Choice(("1",)), "version of this format", required=True),
@@ -161,7 +169,7 @@ SETTINGS: Final = Keys(
         ),
         Key("elasticsearch", ELASTICSEARCH, "where the record is shipped; absent: nowhere"),
         Key("evidence", EVIDENCE, "packets kept of findings"),
-        Key("reports", REPORTS, "by the calendar"),
+        Key("reports", Many(REPORT), "by the calendar"),
         Key("alerts", ALERTS, "told at once; each entry one of syslog, webhook"),
         Key(
             "retention",
@@ -183,15 +191,6 @@ SETTINGS: Final = Keys(
             ),
             "what is given up after the sockets are open",
         ),
-        Key(
-            "log",
-            Keys(
-                (
-                    Key("format", Choice(("text", "json")), "of a message", default="text"),
-                    Key("level", Choice(("debug", "info", "warning", "error")), "least that is told", default="info"),
-                )
-            ),
-            "messages on standard error",
-        ),
+        Key("log", LOG, "messages on standard error"),
     )
 )

@@ -18,7 +18,7 @@ def test_from_nothing_to_settings_that_pass(
     assert main(["topology", "new", "--output", "topology.yaml"]) == 0
     assert main(["settings", "new", "--output", "edgewarden.yaml"]) == 0
     assert main(["settings", "check", "edgewarden.yaml"]) == 2  # a new topology names no interface
-    assert "edgewarden.yaml:7:11: no sensor of topology.yaml names an interface" in capfd.readouterr().err
+    assert "edgewarden.yaml:8:11: no sensor of topology.yaml names an interface" in capfd.readouterr().err
     (tmp_path / "topology.yaml").write_text(LIVE, encoding="utf-8")
     assert main(["settings", "check", "edgewarden.yaml"]) == 0
     out, err = capfd.readouterr()
@@ -29,15 +29,18 @@ def test_from_nothing_to_settings_that_pass(
 def test_faults_are_told_all_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "topology.yaml").write_text(LIVE, encoding="utf-8")
     file = tmp_path / "s.yaml"
-    file.write_text("edgewarden: 1\ntopology: topology.yaml\nreports: [{name: d, every: year}]\n", encoding="utf-8")
+    file.write_text(
+        "edgewarden: 1\ntopology: topology.yaml\nalerts: [{min_severity: grave, syslog: {address: 'h:1'}}]\n",
+        encoding="utf-8",
+    )
     assert main(["settings", "check", str(file)]) == 2
     out, err = capfd.readouterr()
     assert out == ""
     heading, *lines = err.splitlines()
     assert heading.endswith("the settings have 2 faults:")
     assert lines == [
-        f"{file}:3:1: reports: reports by the calendar are not built yet (leave the key out)",
-        f'{file}:3:28: "year" does not fit here (one of day, week, month, quarter)',
+        f"{file}:3:1: alerts: alerts are not built yet (leave the key out)",
+        f'{file}:3:25: "grave" does not fit here (one of critical, high, medium, low, info)',
     ]
 
 

@@ -7,6 +7,7 @@ In the table of faults ▸ stands where the fault must be reported; it is taken 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, time
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,21 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from monitor.config import Settings, SettingsFaults, SettingsUnreadable, load, read, settings_schema
+from monitor.config import (
+    Elasticsearch,
+    EvidenceSettings,
+    Log,
+    Report,
+    Settings,
+    SettingsFaults,
+    SettingsUnreadable,
+    load,
+    read,
+    settings_schema,
+)
 from monitor.cron import parse_cron
 from monitor.schedule import Schedule
+from monitor.secret import Secret
 from monitor.settings_keys import NOT_BUILT, SETTINGS
 from monitor.settings_template import TEMPLATE
 from rules.shape import Either, Keys, Many, Shape
@@ -58,11 +71,57 @@ def test_every_key_is_understood(site: Path) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     assert found.topology_file == site / "site/topology.yaml"
     assert found.topology.organization == "Example"
-    assert found.schedules == (
-        Schedule("daily", "day", berlin, time(6)),
-        Schedule("weekly", parse_cron("0 6 * * 1"), berlin),
-        Schedule("monthly", parse_cron("0 0 1 * *"), UTC),
+    assert found.store == f"{site}/record.db"
+    assert found.elasticsearch == Elasticsearch(
+        hosts=("https://es01.contoso.net:9200", "https://[2001:db8::1]:9200/es"),
+        ca_certs=f"{site}/ca.pem",
+        fingerprint=None,
+        api_key=None,
+        username="ew",
+        password=Secret(file=f"{site}/es.key"),
+        namespace="contoso",
+        keep_flows=True,
     )
+    assert found.evidence == EvidenceSettings(
+        dir=f"{site}/slices",
+        buffer=512 * 1024 * 1024,
+        packets_per_flow=32,
+        flows_per_finding=4,
+        keep_days=30,
+        snaplen=512,
+        handshakes="headers",
+        media="full",
+        messages="full",
+    )
+    folders = (f"{site}/reports",)
+    assert found.reports == (
+        Report(Schedule("daily", "day", berlin, time(6)), ("html", "pdf", "csv", "json", "oscal"), folders),
+        Report(Schedule("weekly", parse_cron("0 6 * * 1"), berlin), ("html",), folders),
+        Report(Schedule("monthly", parse_cron("0 0 1 * *"), UTC), ("html",), folders),
+    )
+    assert found.user == "edgewarden"
+    assert found.log == Log("json", "debug")
+
+
+def test_what_is_left_out_has_the_documented_value(site: Path) -> None:
+    """The defaults that the JSON Schema tells."""
+    found = understood(MINIMAL, site)
+    assert (found.store, found.elasticsearch, found.evidence) == (None, None, None)
+    assert (found.reports, found.user, found.log) == ((), None, Log("text", "info"))
+    found = understood(MINIMAL + "evidence: {}\nelasticsearch: {hosts: http://es, api_key_env: KEY}\n", site)
+    assert found.evidence == EvidenceSettings(
+        f"{site}/evidence", 256 * 1024 * 1024, 16, 8, 90, 256, "full", "headers", "redact"
+    )
+    assert found.elasticsearch == Elasticsearch(
+        ("http://es",), None, None, Secret(env="KEY"), None, None, "default", False
+    )
+
+
+def test_a_place_from_the_root_stays_there(site: Path) -> None:
+    found = understood(MINIMAL + "store: sqlite:////var/lib/edgewarden/record.db\nevidence: {dir: /var/x}\n", site)
+    assert found.store == "/var/lib/edgewarden/record.db"
+    assert found.evidence is not None
+    assert found.evidence.dir == "/var/x"
 
 
 def test_the_list_of_every_key_is_whole() -> None:
@@ -96,17 +155,48 @@ def test_the_list_of_every_key_is_whole() -> None:
     assert described - written == excluded
 
 
-def test_what_is_not_built_is_refused_at_its_key(site: Path) -> None:
+def test_what_is_not_built_is_refused_at_its_place(site: Path) -> None:
+    """Each entry of the list, where a reader of the file sees it."""
+    expected = [
+        ("keep_flows: ▸true", "keep_flows=true: "),
+        ("formats: [html, ▸pdf, csv", "formats=pdf: "),
+        ("formats: [html, pdf, csv, json, ▸oscal", "formats=oscal: "),
+        ("- ▸mail:", "mail: "),
+        ("\n▸alerts:", "alerts: "),
+        ("\n▸retention:", "retention: "),
+        ("\n▸listen:", "listen: "),
+    ]
     lines = told(EVERY_KEY, site)
-    root = YAML(pure=True).load(EVERY_KEY)  # ruamel's own reader knows the lines
-    expected = [f"s.yaml:{root.lc.key(key)[0] + 1}:1: {key}: " for key in root if key not in ("edgewarden", "topology")]
     assert len(lines) == len(expected) == len(NOT_BUILT)
-    assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
-    assert all("not built yet" in line or "yet" in line for line in lines)
+    for line, (text, message) in zip(lines, expected, strict=True):
+        before = EVERY_KEY[: EVERY_KEY.index(text.replace("▸", ""))] + text.split("▸")[0]
+        place = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        assert line.startswith(f"s.yaml:{place[0]}:{place[1]}: {message}")
+        assert "not " in line
+        assert "yet" in line
+
+
+def test_a_value_that_is_not_built_is_refused_in_any_spelling(site: Path) -> None:
+    [line] = told(REPORT + "every: day, formats: pdf}\n", site)
+    assert "s.yaml:4:36: formats=pdf: " in line
+    [line] = told(ES + "hosts: https://e\n  keep_flows: True\n", site)
+    assert line.startswith("s.yaml:5:15: keep_flows=true: ")
+    read((ES + "hosts: https://e\n  keep_flows: false\n").encode(), str(site / "s.yaml"))
 
 
 def test_the_template_needs_only_a_topology_beside_it(site: Path) -> None:
-    assert read(TEMPLATE.encode(), str(site / "s.yaml")).schedules == ()
+    assert read(TEMPLATE.encode(), str(site / "s.yaml")).reports == ()
+
+
+def test_what_the_template_offers_is_served(site: Path) -> None:
+    """Its commented keys, taken as they stand."""
+    text = re.sub(r"^#(?=[a-z]|  - )", "", TEMPLATE, flags=re.MULTILINE)
+    found = read(text.encode(), str(site / "s.yaml"))
+    assert found.store == f"{site}/record.db"
+    assert found.elasticsearch is not None
+    assert found.evidence is not None
+    assert [report.schedule.name for report in found.reports] == ["daily"]
+    assert found.user == "edgewarden"
 
 
 MINIMAL = "edgewarden: 1\ntopology: topology.yaml\n"
@@ -169,6 +259,7 @@ FAULTS = [
     (REPORT + "every: day, zone: ▸CEST}\n", "IANA"),
     (REPORT + "every: day, formats: [html, ▸docx]}\n", "one of html, pdf, csv, json, oscal"),
     (REPORT + "every: day, deliver: [▸{}]}\n", "an empty mapping"),
+    (REPORT + "every: day, deliver: ▸[]}\n", "an empty list"),
     (MAIL + "▸password: s3cr3t}}]}\n", "a secret never stands in this file: password_file"),
     (MAIL + "username: ▸u}}]}\n", "a user name without a password"),
     (MAIL + "port: ▸0}}]}\n", "1 to 65535"),
@@ -206,7 +297,7 @@ def test_all_faults_at_once_with_those_of_the_topology(tmp_path: Path) -> None:
     (tmp_path / "topology.yaml").write_text(LIVE.replace("product: sfb-2015", "product: sfb2015"), encoding="utf-8")
     lines = told(MINIMAL + "log: {level: loud}\nlisten: 9750\n", tmp_path)
     places = [line.split(": ")[0] for line in lines]
-    assert places == ["s.yaml:3:1", "s.yaml:3:14", "s.yaml:4:1", "s.yaml:4:9", "topology.yaml:3:10"]
+    assert places == ["s.yaml:3:14", "s.yaml:4:1", "s.yaml:4:9", "topology.yaml:3:10"]
 
 
 def test_a_site_without_an_interface_cannot_be_watched(tmp_path: Path) -> None:
@@ -216,7 +307,7 @@ def test_a_site_without_an_interface_cannot_be_watched(tmp_path: Path) -> None:
 
 
 def test_an_empty_key_says_nothing(site: Path) -> None:
-    assert read((MINIMAL + "reports:\nalerts: ~\n").encode(), str(site / "s.yaml")).schedules == ()
+    assert read((MINIMAL + "reports:\nalerts: ~\n").encode(), str(site / "s.yaml")).reports == ()
 
 
 def test_places_start_at_the_folder_of_the_file(site: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
