@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake
 from monitor.output import Output
+from monitor.store.location import default_path, named_path
 from monitor.times import parse_time
 from reports.visible import visible
 
 if TYPE_CHECKING:
     from monitor.capture_arguments import CaptureArgument, SensorName
+    from monitor.config import Settings
     from rules.topology import Topology
 
 Run = Callable[[argparse.Namespace, Messages], int]
@@ -84,10 +86,35 @@ def add_topology(parser: argparse.ArgumentParser, fallback: str) -> None:
 
 
 def add_store(parser: argparse.ArgumentParser, fallback: str) -> None:
-    parser.add_argument(
-        "--store", metavar="URL", help=f"the record: sqlite:///FILE, from the root sqlite:////FILE; else {fallback}"
+    """Which record is meant; `store_path` reads it."""
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--store", metavar="URL", help="the record: sqlite:///FILE, from the root sqlite:////FILE")
+    one.add_argument(
+        "--config", metavar="FILE", help=f"settings of the service, whose record is meant; else {fallback}"
     )
-    parser.add_argument("--config", action=NotYet)
+
+
+def store_path(arguments: argparse.Namespace) -> str | None:
+    """The absolute path of the record that --store, --config or $EDGEWARDEN_STORE names, None where none does.
+
+    Raises OperatorMistake.
+    """
+    if arguments.config is not None:
+        return load_settings(arguments.config).store or default_path()
+    return named_path(arguments.store)
+
+
+def load_settings(path: str) -> Settings:
+    """Read the settings of the service. Raises OperatorMistake with all their faults, one a line."""
+    from monitor.config import SettingsFaults, SettingsUnreadable, load
+
+    try:
+        return load(path)
+    except SettingsUnreadable as error:
+        raise OperatorMistake(visible(str(error))) from None
+    except SettingsFaults as error:
+        count = len(error.faults)
+        raise OperatorMistake(f"the settings have {count} fault{'s' if count != 1 else ''}:\n{error}") from None
 
 
 def moment(text: str) -> int:

@@ -18,12 +18,13 @@ from monitor.cli.arguments import (
     load_topology,
     moment,
     octets_to_read,
+    store_path,
     topology_path,
 )
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, VIOLATIONS, OperatorMistake, OutputFailure, gravest
 from monitor.output import Output
-from monitor.store.location import named_path, prepare_default
+from monitor.store.location import prepare_default
 from rules.names import SEVERITIES
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:
         raise OperatorMistake("--from is not before --to: nothing lies between them")
 
-    store = named_path(arguments.store)
+    store = store_path(arguments)
     if store is not None:
         from monitor.store.sqlite import check_writable
 

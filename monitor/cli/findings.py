@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from monitor.cli.arguments import add_output, add_store, command, moment
+from monitor.cli.arguments import add_output, add_store, command, moment, store_path
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, OperatorMistake
 from monitor.output import Output
-from monitor.store.location import default_path, named_path
+from monitor.store.location import default_path
 from rules.names import SEVERITIES
 
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         arguments.rule,
         arguments.component,
     )
-    with reading(named_path(arguments.store) or default_path()) as connection:
+    with reading(store_path(arguments) or default_path()) as connection:
         found = listing(connection, chosen)
     with Output(arguments.output) as out:
         out.write_text(render_json(found) if arguments.format == "json" else render_findings(found))

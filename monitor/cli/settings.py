@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from monitor.cli.arguments import add_output, command
+from monitor.cli.arguments import add_output, command, load_settings
 from monitor.cli.messages import Messages
-from monitor.exit_status import DONE, OperatorMistake
+from monitor.exit_status import DONE
 from monitor.output import Output
 from reports.visible import visible
 
@@ -54,15 +54,7 @@ def add(commands: Any) -> None:
 
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.config import SettingsFaults, SettingsUnreadable, load
-
-    try:
-        settings = load(arguments.file)
-    except SettingsUnreadable as error:
-        raise OperatorMistake(visible(str(error))) from None
-    except SettingsFaults as error:
-        count = len(error.faults)
-        raise OperatorMistake(f"the settings have {count} fault{'s' if count != 1 else ''}:\n{error}") from None
+    settings = load_settings(arguments.file)
     live = [sensor for sensor in settings.topology.sensors if sensor.interfaces]
     lines = [f"{settings.topology.organization}: {settings.topology_file}"]
     lines += [f"sensor {sensor.name} ({sensor.position}): {', '.join(sensor.interfaces)}" for sensor in live]

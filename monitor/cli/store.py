@@ -6,11 +6,11 @@ import argparse
 import os
 from typing import Any
 
-from monitor.cli.arguments import add_output, add_store, command
+from monitor.cli.arguments import add_output, add_store, command, store_path
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE
 from monitor.output import Output
-from monitor.store.location import default_path, named_path
+from monitor.store.location import default_path
 from monitor.times import iso_or_none
 
 
@@ -41,7 +41,7 @@ def run_info(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.store.sqlite import reading
     from reports.render import render_store
 
-    path = named_path(arguments.store) or default_path()
+    path = store_path(arguments) or default_path()
     with reading(path) as connection:
         known = info(connection)
     size = sum(os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.cli import main
+from tests.house.captures import BROKEN, TOPOLOGY
 from tests.settings.test_settings import LIVE
 
 
@@ -77,3 +78,52 @@ def test_the_schema_says_what_is_refused(capfd: pytest.CaptureFixture[str]) -> N
 def test_what_is_not_built_is_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "invalid choice" in capfd.readouterr().err
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a topology that can be watched; no record can be met by chance."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("EDGEWARDEN_STORE", "sqlite:////nonexistent/of-the-environment.db")
+    (tmp_path / "site").mkdir()
+    text = Path(TOPOLOGY).read_text(encoding="utf-8")
+    watched = "\nsensors: [{name: outer, position: external, interfaces: [eth1]}]\n"
+    (tmp_path / "site" / "topology.yaml").write_text(text + watched, encoding="utf-8")
+    return tmp_path / "site"
+
+
+@pytest.mark.parametrize(
+    ("key", "place"), [("store: sqlite:///r.db\n", "site/r.db"), ("", "state/edgewarden/record.db")]
+)
+def test_the_record_of_the_settings_is_written_and_asked(
+    key: str, place: str, site: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From any folder: a relative place starts at that of the settings. The environment comes second."""
+    config = site / "s.yaml"
+    config.write_text(f"edgewarden: 1\ntopology: topology.yaml\n{key}", encoding="utf-8")
+    assert main(["findings", "--config", str(config)]) == 2
+    assert f"{site.parent / place}: there is no record" in capfd.readouterr().err
+    assert main(["audit", "--config", str(config), "--topology", TOPOLOGY, f"external={BROKEN['external']}"]) == 1
+    assert (site.parent / place).is_file()
+    capfd.readouterr()
+    assert main(["findings", "--config", str(config)]) == 0
+    assert "unlisted-path" in capfd.readouterr().out
+    assert main(["store", "info", "--config", str(config)]) == 0
+    assert str(site.parent / place) in capfd.readouterr().out
+
+
+def test_a_record_is_named_once(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["findings", "--store", "sqlite:///x.db", "--config", "s.yaml"]) == 2
+    assert "not allowed with" in capfd.readouterr().err
+
+
+def test_faults_of_the_settings_keep_everything_from_being_written(
+    site: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = site / "s.yaml"
+    config.write_text("edgewarden: 1\ntopology: topology.yaml\nstore: sqlite:///r.db\nlisten: 9750\n", encoding="utf-8")
+    assert main(["audit", "--config", str(config), "--topology", TOPOLOGY, f"external={BROKEN['external']}"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{config}:4:9: " in err
+    assert not (site / "r.db").exists()
