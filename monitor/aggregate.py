@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.replay import Replay
+from monitor.learned import Learned
 from rules.transports import TRANSPORTS
 from rules.verdict import ATTEMPT, VIOLATION, Hit, Verdict, finding_id
 
@@ -140,7 +140,7 @@ class Aggregate:
         self._subjects: dict[str, set[str]] = {}
         self._sources_left = SOURCES
 
-    def rows(self, batch: Any, replay: Replay) -> None:
+    def rows(self, batch: Any, learned: Learned) -> None:
         table = pa.table(
             {
                 "observation": batch["observation"],
@@ -150,7 +150,7 @@ class Aggregate:
                 "end": batch["event.end"],
             }
         )
-        verdicts = replay.verdicts
+        verdicts = learned.verdicts
         hot: set[int] = set()
         for number, *sums in _grouped(table, ["observation"]):
             self.by_observation.setdefault(number, Sums()).add(*sums)
@@ -257,7 +257,7 @@ class Finding:
     verdict: Verdict
     sums: Sums = field(default_factory=Sums)
     ports: Ports = field(default_factory=Ports)
-    samples: list[tuple[tuple[Any, ...], Any, Replay]] = field(default_factory=list)
+    samples: list[tuple[tuple[Any, ...], Any, Learned]] = field(default_factory=list)
 
     @property
     def reason(self) -> str:
@@ -282,19 +282,19 @@ class Attempts:
 
 
 def findings(
-    runs: Sequence[tuple[Replay, Aggregate]], among: Sequence[tuple[Replay, Aggregate]] | None = None
+    runs: Sequence[tuple[Learned, Aggregate]], among: Sequence[tuple[Learned, Aggregate]] | None = None
 ) -> list[Finding]:
     """Findings over all sensors given, in no order. among: the sensors over which the subjects that stay apart are
     chosen; None: these."""
     shown = _shown_subjects(runs if among is None else among)
     found: dict[str, Finding] = {}
-    for replay, aggregate in runs:
-        position = replay.sensor.position or ""
+    for learned, aggregate in runs:
+        position = learned.sensor.position or ""
         for (number, subjects), group in aggregate.groups.items():
-            verdict = replay.verdicts[number]
+            verdict = learned.verdicts[number]
             if verdict.verdict != VIOLATION or not group.sums.flows:
                 continue
-            transport = TRANSPORTS[replay.protocols[number]]
+            transport = TRANSPORTS[learned.protocols[number]]
             for index, hit in enumerate(verdict.hits):
                 subject = subjects[index] if subjects else ""
                 if subject and subject not in shown.get(hit.rule, set()):
@@ -316,25 +316,25 @@ def findings(
                     finding.hit, finding.verdict = hit, verdict
                 finding.sums.update(group.sums)
                 finding.ports.update(group.ports)
-                finding.samples.extend((key_, row, replay) for key_, row in group.samples)
+                finding.samples.extend((key_, row, learned) for key_, row in group.samples)
     for finding in found.values():
         finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
         del finding.samples[SAMPLES:]
     return list(found.values())
 
 
-def attempts(runs: Sequence[tuple[Replay, Aggregate]]) -> list[Attempts]:
+def attempts(runs: Sequence[tuple[Learned, Aggregate]]) -> list[Attempts]:
     """Attempts by rule and position, of sensors from which attempts may be concluded; sorted."""
     found: dict[tuple[str, str], Attempts] = {}
-    for replay, aggregate in runs:
-        if replay.one_way:
+    for learned, aggregate in runs:
+        if learned.one_way:
             continue
         for (number, _), group in aggregate.groups.items():
-            verdict = replay.verdicts[number]
+            verdict = learned.verdicts[number]
             if verdict.verdict != ATTEMPT:
                 continue
             for hit in verdict.hits:
-                key = (hit.rule, replay.sensor.position or "")
+                key = (hit.rule, learned.sensor.position or "")
                 summary = found.setdefault(key, Attempts(*key))
                 summary.sums.update(group.sums)
                 summary.ports.update(group.ports)
@@ -342,12 +342,12 @@ def attempts(runs: Sequence[tuple[Replay, Aggregate]]) -> list[Attempts]:
     return [found[key] for key in sorted(found)]
 
 
-def _shown_subjects(runs: Sequence[tuple[Replay, Aggregate]]) -> dict[str, set[str]]:
+def _shown_subjects(runs: Sequence[tuple[Learned, Aggregate]]) -> dict[str, set[str]]:
     """The subjects of each rule that stay apart: the first seen, by name where two were seen at once."""
     seen: dict[str, dict[str, int]] = {}
-    for replay, aggregate in runs:
+    for learned, aggregate in runs:
         for (number, subjects), group in aggregate.groups.items():
-            for hit, subject in zip(replay.verdicts[number].hits, subjects, strict=False):
+            for hit, subject in zip(learned.verdicts[number].hits, subjects, strict=False):
                 if subject and group.sums.first is not None:
                     known = seen.setdefault(hit.rule, {})
                     known[subject] = min(known.get(subject, group.sums.first), group.sums.first)

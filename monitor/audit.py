@@ -20,6 +20,7 @@ from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
 from monitor.judged import final_verdict, judged_values
 from monitor.judges import Judges
+from monitor.learned import Learned
 from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.times import iso, iso_or_none
@@ -292,8 +293,8 @@ def _config_finding(finding: ConfigFinding) -> dict[str, Any]:
     }
 
 
-def sample_of(row: Any, replay: Replay) -> dict[str, Any]:
-    flow = flow_as_json(row, replay)
+def sample_of(row: Any, learned: Learned) -> dict[str, Any]:
+    flow = flow_as_json(row, learned)
     return {
         "capture": flow["edgewarden"]["capture"],
         "frame": flow["edgewarden"]["frame"],
@@ -303,12 +304,12 @@ def sample_of(row: Any, replay: Replay) -> dict[str, Any]:
     }
 
 
-def flow_as_json(row: Any, replay: Replay) -> dict[str, Any]:
+def flow_as_json(row: Any, learned: Learned) -> dict[str, Any]:
     """One flow as `flows --format jsonl` writes it. row: a table of one row."""
     batch = pa.RecordBatch.from_arrays([column.combine_chunks() for column in row.itercolumns()], schema=row.schema)
-    line = json_lines(columns(batch, replay.origin))[0].as_py()
-    verdict = replay.verdicts[row["observation"][0].as_py()]
-    flow: dict[str, Any] = json.loads(line + json_judged(judged_values(verdict, replay.one_way)) + JSON_END)
+    line = json_lines(columns(batch, learned.origin))[0].as_py()
+    verdict = learned.verdicts[row["observation"][0].as_py()]
+    flow: dict[str, Any] = json.loads(line + json_judged(judged_values(verdict, learned.one_way)) + JSON_END)
     return flow
 
 

@@ -21,28 +21,11 @@ import pyarrow as pa
 import parsers
 from monitor.capture_arguments import CaptureArgument, SensorName
 from monitor.capture_files import LONG_SERIES, CaptureReader, DescriptorPool
-from monitor.fields import Certificates, Origin
-from monitor.judged import TOO_MANY
-from reports.visible import visible
-from rules.observation import Observation
-from rules.verdict import Verdict
+from monitor.learned import Judging, Learned
 
 BATCH_ROWS: Final = 8192
 """Rows worked on at once. A batch costs some 2 ms whatever its size, so smaller ones are gathered up to this; larger
 ones are cut, as the text of a row and what it is made of take some 3 KiB for a moment."""
-
-ONE_WAY_FLOWS: Final = 20
-ONE_WAY_SHARE: Final = 0.9
-"""A tap is said to show one direction only from this many TCP flows on, when this share of them lacks one."""
-
-
-class Judging(Protocol):
-    """What a replay needs of `rules.judge.Judge`."""
-
-    @property
-    def tables(self) -> dict[str, Any]: ...
-
-    def judge(self, observation: Observation) -> Verdict: ...
 
 
 class Sink(Protocol):
@@ -91,7 +74,7 @@ class Settings:
     digests: bool = True
 
 
-class Replay:
+class Replay(Learned):
     """One sensor's captures through one engine."""
 
     def __init__(
@@ -101,17 +84,12 @@ class Replay:
         judge: Judging | None = None,
         settings: Settings | None = None,
     ) -> None:
+        super().__init__(sensor, judge)
         settings = settings or Settings()
-        self.sensor = sensor
         self.arguments = list(captures)
-        self.verdicts: list[Verdict] = []  # by observation number
-        self.protocols: list[int] = []  # IP protocol, by observation number
         self.mistakes: list[str] = []
         self.broken: list[str] = []
         self.captures: list[CaptureFigures] = []
-        self.totals: dict[str, int] = {}
-        self.origin = Origin(_plain(sensor.name), sensor.position, sensor.side, [], Certificates())
-        self._judge = judge
         self._gathered: list[Any] = []
         self._gathered_rows = 0
         self._digests = settings.digests
@@ -121,12 +99,6 @@ class Replay:
             time_from=settings.time_from,
             time_to=settings.time_to,
         )
-
-    @property
-    def one_way(self) -> bool:
-        """Known at the end: most TCP flows showed one direction only."""
-        flows = self.totals.get("tcp_flows", 0)
-        return flows >= ONE_WAY_FLOWS and self.totals.get("tcp_one_way", 0) >= ONE_WAY_SHARE * flows
 
     def run(
         self,
@@ -193,21 +165,12 @@ class Replay:
 
     def _hand_out(self, sink: Sink) -> None:
         while len(taken := self._engine.take()):
-            self._learn()
+            self.learn(self._engine)
             batch = pa.record_batch(taken)
             self._gathered.append(batch)
             self._gathered_rows += batch.num_rows
             if self._gathered_rows >= BATCH_ROWS:
                 self._pass_on(sink)
-
-    def _learn(self) -> None:
-        """Judge the observations and read the certificates that the rows just taken brought."""
-        for numbers in self._engine.observations(len(self.protocols)):
-            if self._judge is not None:
-                known = len(self.protocols) < parsers.OBSERVATION_LIMIT
-                self.verdicts.append(self._judge.judge(Observation(*numbers)) if known else TOO_MANY)
-            self.protocols.append(numbers[0])
-        self.origin.certificates.append(pa.record_batch(self._engine.certificates(len(self.origin.certificates))))
 
     def _pass_on(self, sink: Sink) -> None:
         """Give the gathered rows to the sink."""
@@ -296,7 +259,3 @@ def by_sensor(captures: Sequence[CaptureArgument]) -> dict[SensorName, list[Capt
     for capture in captures:
         groups.setdefault(capture.sensor, []).append(capture)
     return dict(sorted(groups.items(), key=lambda item: (item[0].name or "", item[0].position or "")))
-
-
-def _plain(text: str | None) -> str | None:
-    return None if text is None else visible(text)
