@@ -25,9 +25,7 @@ from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side
 from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.times import iso, iso_or_none
 from parsers import VERSION
-from rules.catalogue import ORDER as RULE_ORDER
 from rules.catalogue import controls_of, coverage, policy_identity
-from rules.judge import variant_not_judged
 from rules.lint import ConfigFinding, config_findings
 from rules.names import SEVERITIES
 from rules.topology import Topology
@@ -74,7 +72,8 @@ def audit(
     runs: list[tuple[Replay, Aggregate]] = []
     for sensor, arguments in by_sensor(captures).items():
         assert sensor.position is not None, "a judged capture has a position"
-        runs.append((Replay(sensor, arguments, judges.at(sensor.position, sensor.side), settings), Aggregate()))
+        judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
+        runs.append((Replay(sensor, arguments, judge, settings), Aggregate()))
     run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
 
     found = findings(runs)
@@ -84,8 +83,6 @@ def audit(
     figures.sort(key=lambda capture: order.get(capture.path, 0))
     positions = sorted({capture.sensor.position or "" for capture in figures})
     observable, not_observable = coverage(topology, positions)
-    if judges.not_judged is not None:
-        observable, not_observable = [], [{"rule": rule, "why": judges.not_judged} for rule in RULE_ORDER]
 
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -149,9 +146,6 @@ def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, A
 def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Aggregate]]) -> list[str]:
     """What keeps the run from being conclusive, gravest first."""
     doubts = []
-    variant = variant_not_judged(topology)
-    if variant is not None:
-        doubts.append(variant)
     given = {replay.sensor.position for replay, _ in runs if replay.sensor.position}
     watched = {replay.sensor.position for replay, _ in runs if replay.totals.get("ip_packets")}
     required = set(topology.policy.coverage.require) or given

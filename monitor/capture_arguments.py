@@ -26,11 +26,13 @@ _INTERFACE = re.compile(r"#(\d{1,9})\Z")
 
 @dataclass(frozen=True, slots=True)
 class SensorName:
-    """One capture point: a name, and its position and side when they are known."""
+    """One capture point: a name, its position and side when they are known, and whether it stands between a hardware
+    balancer and its servers."""
 
     name: str | None = None
     position: str | None = None
     side: str | None = None
+    behind_lb: bool = False
 
     @property
     def label(self) -> str:

@@ -65,7 +65,7 @@ class Flows:
             judge = None
             if judges is not None:
                 assert sensor.position is not None, "a judged capture has a position"
-                judge = judges.at(sensor.position, sensor.side)
+                judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
             self.replays.append(Replay(sensor, arguments, judge, Settings(digests=False)))
 
     def read(self, progress: Callable[[int], None] = lambda octets: None) -> None:

@@ -215,6 +215,12 @@ _PLACES: Final = {
 }
 
 
+def _place(position: str, topology: Topology) -> str:
+    if position == "internal" and topology.one_firewall:
+        return "the inner perimeter, which stands for the internal firewall that this site has not"
+    return _PLACES[position]
+
+
 def sort_key(rule_id: str, severity: str) -> tuple[int, int]:
     """By severity, gravest first, then document order."""
     return (_GRAVITY[severity], _PLACE[rule_id])
@@ -250,7 +256,7 @@ def coverage(topology: Topology, positions: Iterable[str]) -> tuple[list[str], l
         elif entry.rule is None:
             why = entry.why
         elif given.isdisjoint(entry.positions):
-            why = f"no sensor at {' or '.join(_PLACES[position] for position in entry.positions)}"
+            why = f"no sensor at {' or '.join(_place(position, topology) for position in entry.positions)}"
         else:
             observable.append(entry.id)
             continue

@@ -193,6 +193,16 @@ class EdgePool:
     def single_ip(self) -> bool:
         return all(member.single_ip for member in self.members)
 
+    @property
+    def balanced_outside(self) -> bool:
+        """A hardware balancer answers for it towards the Internet: it has virtual addresses there."""
+        vips = self.vips
+        return any(vip != Translated() for vip in (vips.access, vips.webconf, vips.av))
+
+    @property
+    def balanced_inside(self) -> bool:
+        return bool(self.vips.internal)
+
 
 # --- reverse proxy and inside servers --------------------------------------------------------------------------------
 

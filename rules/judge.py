@@ -47,13 +47,23 @@ class _Reading:
 
 
 class Judge:
-    """Judges what one sensor position saw. `side`: of that firewall, when known ("outside", "inside", "both")."""
+    """Judges what one sensor saw. `side`: of that firewall, when known ("outside", "inside", "both"); `behind_lb`:
+    the sensor stands between a hardware balancer and its servers."""
 
-    def __init__(self, topology: Topology, position: str, side: str | None = None, *, site: Site | None = None) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        position: str,
+        side: str | None = None,
+        *,
+        behind_lb: bool = False,
+        site: Site | None = None,
+    ) -> None:
         """`site`: what another judge derived from the same topology; judges of several positions may share it."""
         self.topology = topology
         self.position = position
         self.side = side
+        self.behind_lb = behind_lb
         self.site = site if site is not None else Site(topology)
         self._rules: list[tuple[Rule, str]] = []  # all that are not off, with the severity that counts
         self._unlisted: tuple[Rule, str] | None = None
@@ -175,7 +185,9 @@ class Judge:
         best: Fit | None = None
         for leg in self.site.by_transport.get(observation.transport, ()):
             fit = leg.match(facts.source, source_port, facts.destination, port, observation.era)
-            if fit is not None and (best is None or fit.rank < best.rank):
+            if fit is None or (leg.behind_balancer and not self.behind_lb):
+                continue
+            if best is None or fit.rank(observation.mutual) < best.rank(observation.mutual):
                 best = fit
         if best is not None:
             facts = replace(facts, leg=best.leg, state=state_of(best.leg, observation))
@@ -314,19 +326,6 @@ class Judge:
             hits=hits,
             trace=(*trace, f"verdict: {verdict}"),
         )
-
-
-def variant_not_judged(topology: Topology) -> str | None:
-    """The sentence for a site whose variant no rows are judged for yet; None for a site that is judged."""
-    variant = topology.variant()
-    missing: list[str] = []
-    if variant.single_ip:
-        missing.append("one address for the three Edge services")
-    if variant.hardware:
-        missing.append("hardware load balancing")
-    if topology.one_firewall:
-        missing.append("a site without an internal firewall")
-    return f"variant not judged yet: {', '.join(missing)}" if missing else None
 
 
 # --- what is judged --------------------------------------------------------------------------------------------------

@@ -94,6 +94,12 @@ ROLES: Final = (
     MEDIATION,
 )
 
+ACCESS_EDGE: Final = (EDGE_EXT_ACCESS, EDGE_EXT_VIP_ACCESS)
+"""Where the Access Edge (and the XMPP proxy) answers outside: nodes, or the virtual address of a balancer."""
+
+INNER_EDGE: Final = (EDGE_INT, EDGE_INT_VIP)
+"""An Edge towards the inside: nodes, or the virtual address of a balancer."""
+
 NON_SERVER_ROLES: Final = frozenset({EXT_CLIENT, INT_CLIENT, VPN_CLIENT, CRL_HOST, DNS_RESOLVER, FW_EXT, FW_INT})
 """Roles that are no *server role*: flows between these and neighbours of the perimeter are nobody's business here."""
 

@@ -1,31 +1,30 @@
 """Which allowed rows apply to a site, and what each is in endpoint and port numbers.
 
-Strategy: go through the table once. For each row ask its switches (product, plan, features) Edge pool by Edge pool
-and keep a sentence for whatever holds it back; resolve what is left into legs. A leg is a closed question about one
+Strategy: go through the table once. For each row ask `rules.switches` Edge pool by Edge pool and keep a sentence for
+whatever holds it back; resolve what is left into legs. A leg is a closed question about one
 way of one flow: these sources, these destinations, these ports? Rows that are off are resolved too, apart: their
 listeners still tell who opened a flow that was joined late. Local paths come last and are rows like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from rules import names
 from rules.components import DirectorPool, EdgePool, FrontEndPool, PortRange
 from rules.declared import PRIVATE
 from rules.endpoints import Endpoint, Endpoints
+from rules.observation import Mutual
 from rules.reach import WEB_WORDS, Members, Narrowness, Reach
 from rules.rows import SERVICE_KINDS, LegSpec, Row, table
 from rules.services import service_number
 from rules.site_policy import LocalPath, Selector
+from rules.switches import BEHIND_LB, held_back, missing
 from rules.topology import Topology
 from rules.transports import PORTED, transport_number
 
-DOCUMENTED_OPEN: Final = "documented-open"
-OTHER_FE: Final = "int-sip-edge-to-other-fe"
 HAIRPIN: Final = "ext-av-pool-hairpin"
 EVERY_PORT: Final = PortRange(0, 65535)
 
@@ -48,6 +47,8 @@ class Leg:
     alone: bool = True  # by itself enough to make a flow worth judging
     local: bool = False
     until: int | None = None  # the row fits while at most this many instants have passed
+    behind_balancer: bool = False  # seen between a balancer and its servers alone
+    by_certificate: bool = False  # shares its port with clients, who have no certificate
 
     def match(self, source: Endpoint, source_port: int, destination: Endpoint, port: int, era: int) -> Fit | None:
         """How narrowly the leg names these ends, None if it does not allow them. Transport is the caller's question."""
@@ -78,10 +79,11 @@ class Fit:
     width: int  # 0 a single port, 1 a range, 2 any port
     leg: Leg
 
-    @property
-    def rank(self) -> tuple[int, int, int]:
-        """Smaller = preferred: the peer most narrowly named, a single port before a range, document order."""
-        return (int(self.narrowness), self.width, self.leg.order)
+    def rank(self, mutual: int) -> tuple[int, int, bool, int]:
+        """Smaller = preferred: the peer most narrowly named, a single port before a range, on a port that clients
+        share whoever showed a certificate, document order."""
+        partner = self.leg.by_certificate and mutual == Mutual.YES
+        return (int(self.narrowness), self.width, not partner, self.leg.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,65 +123,8 @@ def expiries(topology: Topology) -> tuple[int, ...]:
     return tuple(sorted(end for end in ends if end is not None))
 
 
-# --- switches --------------------------------------------------------------------------------------------------------
+# --- rows of the table -----------------------------------------------------------------------------------------------
 
-
-def _need(name: str, topology: Topology, pool: EdgePool | None) -> str | None:
-    """None when the switch is on, else the sentence that says what is missing."""
-    held_back = _NEEDS[name](topology, pool)
-    return _MISSING[name] if held_back else None
-
-
-def _each(test: Callable[[EdgePool], bool]) -> Callable[[Topology, EdgePool | None], bool]:
-    """A switch of the Edge pool; for a row without a pool: of any pool."""
-    return lambda t, p: not any(test(pool) for pool in ([p] if p is not None else t.edge_pools))
-
-
-def _next_hop_is(kind: type, topology: Topology, pool: EdgePool | None) -> bool:
-    pools = [pool] if pool is not None else list(topology.edge_pools)
-    return not any(isinstance(topology.pool(p.next_hop), kind) for p in pools)
-
-
-# Name → (topology, pool) → is it held back?
-_NEEDS: Final[Mapping[str, Callable[[Topology, EdgePool | None], bool]]] = {
-    "federation": lambda t, p: not t.federation.enabled or _each(lambda pool: pool.federation)(t, p),
-    # Media goes by the Edge of each user's own pool, published for federation or not.
-    "federated-media": lambda t, _: not t.federation.enabled,
-    "ocs-2007-partner": lambda t, _: not any(s.product == names.OCS_2007 for s in t.federation.sip_partners),
-    "public-im": lambda t, _: not t.federation.public_im.enabled,
-    "hybrid": lambda t, _: not t.federation.office365.enabled,
-    "push": lambda t, _: not t.federation.push.enabled,
-    "xmpp": _each(lambda pool: pool.xmpp.enabled),
-    "skype-search": _each(lambda pool: pool.skype_search),
-    "scaled": _each(lambda pool: len(pool.members) > 1),
-    "mobility": lambda t, _: not t.mobility,
-    "director": lambda t, _: not t.director_pools,
-    "owas": lambda t, _: not t.office_web_apps,
-    "director-next-hop": partial(_next_hop_is, DirectorPool),
-    "front-end-next-hop": partial(_next_hop_is, FrontEndPool),
-    "director-bypass-open": lambda t, _: t.policy.director_bypass != DOCUMENTED_OPEN,
-}
-
-_MISSING: Final[Mapping[str, str]] = {
-    "federation": "federation is off, or another Edge pool is published for it",
-    "federated-media": "federation is off",
-    "ocs-2007-partner": "no partner with OCS 2007 is declared",
-    "public-im": "public_im is off",
-    "hybrid": "office365 is off",
-    "push": "push is off",
-    "xmpp": "XMPP is off",
-    "skype-search": "skype_search is off",
-    "scaled": "no Edge pool has several members",
-    "mobility": "mobility is off",
-    "director": "no Director is declared",
-    "owas": "no Office Web Apps server is declared",
-    "director-next-hop": "the next hop is no Director",
-    "front-end-next-hop": "the next hop is a Director",
-    "director-bypass-open": "director_bypass is strict: an Edge opens SIP to its next hop alone",
-}
-
-NEEDS: Final = frozenset(_NEEDS)
-"""Every word that a row's `needs` may hold."""
 
 _EDGE_PREFIX: Final = "edge-"
 
@@ -190,50 +135,23 @@ def _pools(topology: Topology, row: Row) -> tuple[EdgePool | None, ...]:
     return topology.edge_pools if edge else (None,)
 
 
-def _product_of(topology: Topology, pool: EdgePool | None) -> str:
-    return pool.product if pool is not None else topology.product
-
-
-def _held_back(topology: Topology, row: Row, pool: EdgePool | None) -> tuple[str | None, bool]:
-    """(why the row does not apply, does a mere switch hold it back?); (None, False) when it applies.
-
-    Whether an Edge may open SIP past its next hop is the operator's own word (`director_bypass`), so that row is a
-    switch on every product and not only on the one whose page lists it; strict, its listeners still tell who opened.
-    """
-    if row.plan is not None:
-        plan = "single-address" if row.plan == "single-ip" else "hardware-balanced"
-        return f"belongs to the {plan} plan", False
-    product = _product_of(topology, pool)
-    if product not in row.products and row.id != OTHER_FE:
-        return f"not with {product}", False
-    for name in row.needs:
-        missing = _need(name, topology, pool)
-        if missing is not None:
-            return missing, True
-    if row.optional and row.id not in topology.policy.optional_paths:
-        return "off by default; policy.optional_paths turns it on", True
-    return None, False
-
-
-# --- rows of the table -----------------------------------------------------------------------------------------------
-
-
 def _row_path(reach: Reach, row: Row) -> Path:
     topology = reach.topology
     legs: list[Leg] = []
     off: list[Leg] = []
     reasons: list[str] = []
     for pool in _pools(topology, row):
-        why, switch = _held_back(topology, row, pool)
-        if why is not None:
-            reasons.append(why)
-            if switch:
-                off.extend(_resolve(reach, row, pool))
-            continue
-        found = list(_resolve(reach, row, pool))
-        if not found:
-            reasons.append("no address on this site plays that part")
-        legs.extend(found)
+        for part in row.parts or (row,):
+            hold = held_back(topology, row, part, pool)
+            if hold is not None:
+                reasons.append(hold.why)
+                if hold.listens:
+                    off.extend(_resolve(reach, row, part, pool))
+                continue
+            found = list(_resolve(reach, row, part, pool))
+            if not found:
+                reasons.append("no address on this site plays that part")
+            legs.extend(found)
     first = row.legs[0]
     ports = _display_ports(topology, row)
     return Path(
@@ -254,8 +172,11 @@ def _row_path(reach: Reach, row: Row) -> Path:
     )
 
 
-def _resolve(reach: Reach, row: Row, pool: EdgePool | None) -> Iterator[Leg]:
-    for spec in row.legs:
+def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterator[Leg]:
+    """Legs of `part`, which is the row itself or one whose legs it takes over."""
+    for spec in part.legs:
+        if any(missing(name, reach.topology, pool) for name in spec.needs):
+            continue
         for sources, destinations, ports in _ends(reach, spec, pool):
             transport = transport_number(spec.transport)
             if transport is not None and sources and destinations:
@@ -272,7 +193,16 @@ def _resolve(reach: Reach, row: Row, pool: EdgePool | None) -> Iterator[Leg]:
                     source_role=_ROLE_OF_WORD.get(spec.source, spec.source),
                     destination_role=_ROLE_OF_WORD.get(spec.destination, spec.destination),
                     alone=row.alone,
+                    behind_balancer=BEHIND_LB in row.needs,
+                    by_certificate=spec.service == "mtls" and pool is not None and _shared_port(pool, ports),
                 )
+
+
+def _shared_port(pool: EdgePool, ports: tuple[PortRange, ...]) -> bool:
+    """Clients and partners meet on one port of the Access Edge, as they do on a single address: then a client
+    certificate tells who came."""
+    shared = pool.access.port
+    return shared == pool.access.federation_port and PortRange(shared, shared) in ports
 
 
 def _ends(
@@ -317,6 +247,9 @@ _ROLE_OF_WORD: Final[Mapping[str, str]] = {
     "push-service": names.O365_SIPFED,
     "office365": names.O365_SIPFED,
     "edge-ext-av-of-other-member": names.EDGE_EXT_AV,
+    "edge-ext-access-or-vip": names.EDGE_EXT_ACCESS,
+    "edge-ext-access-and-vip": names.EDGE_EXT_ACCESS,
+    "edge-inward": names.EDGE_INT,
     "next-hop-director": names.DIRECTOR,
     "next-hop-fe": names.FE,
     "fe-or-sba": names.FE,

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
+from ipaddress import ip_network
 from typing import Final
 
 from rules import names
-from rules.components import EdgePool, Network
+from rules.components import Address, EdgePool, Network
 from rules.endpoints import Endpoint, Endpoints
 from rules.site_policy import Selector
 from rules.topology import Topology, at_least
@@ -50,6 +51,28 @@ class Reach:
         return self.where(
             lambda e: e.own and e.has(role) and (pool is None or pool.fqdn in e.pools), Narrowness.ADDRESS
         )
+
+    def access(self, pool: EdgePool | None, *, nodes_too: bool = False) -> Members:
+        """Who speaks for the Access Edge outside: its nodes, behind a hardware balancer the virtual address."""
+        virtual = self.edge(names.EDGE_EXT_VIP_ACCESS, pool)
+        nodes = self.edge(names.EDGE_EXT_ACCESS, pool)
+        return {**nodes, **virtual} if nodes_too else virtual or nodes
+
+    def inward(self, pool: EdgePool | None) -> Members:
+        """Who an Edge is towards the inside: its nodes, behind a hardware balancer also the virtual address and those
+        that the balancer uses as source."""
+        nodes, virtual = self.edge(names.EDGE_INT, pool), self.edge(names.EDGE_INT_VIP, pool)
+        return {**nodes, **virtual, **(self.addresses(self.topology.lb.internal_snat) if virtual else {})}
+
+    def addresses(self, addresses: tuple[Address, ...]) -> Members:
+        return self.networks(tuple(ip_network(address) for address in addresses))
+
+    def balancer(self, pool: EdgePool | None) -> Members:
+        """What a balancer speaks to the nodes from: virtual, source and own addresses."""
+        lb = self.topology.lb
+        roles = (names.EDGE_EXT_VIP_ACCESS, names.EDGE_EXT_VIP_WEBCONF, names.EDGE_EXT_VIP_AV)
+        virtual = {number: n for role in roles for number, n in self.edge(role, pool).items()}
+        return {**virtual, **self.addresses(lb.external_snat + lb.self_addresses)}
 
     def role(self, *roles: str) -> Members:
         return self.where(lambda e: e.own and e.has(*roles), Narrowness.ADDRESS)
@@ -108,10 +131,14 @@ class Reach:
             return {**self.where(lambda e: e.zone == names.INTERNAL, Narrowness.ZONE), **servers}
         return {**servers, **self.where(lambda e: e.has(names.CLS_CONTROLLER), Narrowness.ADDRESS)}
 
-    def next_hop(self, pool: EdgePool | None, role: str) -> Members:
+    def next_hop(self, pool: EdgePool | None, *roles: str) -> Members:
         if pool is None:
             return {}
-        return self.where(lambda e: e.own and e.has(role) and pool.next_hop in e.pools, Narrowness.ADDRESS)
+        return self.where(lambda e: e.own and e.has(*roles) and pool.next_hop in e.pools, Narrowness.ADDRESS)
+
+    def directors_and_front_ends(self) -> Members:
+        """With their virtual addresses. Office Web Apps has none of its own in the file."""
+        return self.role(names.DIRECTOR, names.FE, names.WEB_VIP)
 
     def select(self, selectors: tuple[Selector, ...]) -> Members:
         """Ends of a local path. Of several selectors that name an endpoint the narrowest counts."""
@@ -165,6 +192,8 @@ _WORDS: Final[Mapping[str, _Word]] = {
     ),
     "push-service": lambda r, _: r.networks_or_any(r.topology.federation.push.addresses),
     "xmpp-partner": lambda r, _: r.xmpp_peers(),
+    "edge-ext-access-or-vip": lambda r, p: r.access(p),
+    "edge-ext-access-and-vip": lambda r, p: r.access(p, nodes_too=True),
     "edge-ext-access": lambda r, p: r.edge(names.EDGE_EXT_ACCESS, p),
     "edge-ext-webconf": lambda r, p: r.edge(names.EDGE_EXT_WEBCONF, p),
     "edge-ext-av": lambda r, p: r.edge(names.EDGE_EXT_AV, p),
@@ -175,13 +204,16 @@ _WORDS: Final[Mapping[str, _Word]] = {
     "edge-ext-vip-webconf": lambda r, p: r.edge(names.EDGE_EXT_VIP_WEBCONF, p),
     "edge-ext-vip-av": lambda r, p: r.edge(names.EDGE_EXT_VIP_AV, p),
     "edge-int-vip": lambda r, p: r.edge(names.EDGE_INT_VIP, p),
-    "balancer": lambda r, _: r.where(lambda e: "lb" in e.sections, Narrowness.ADDRESS),
+    "edge-inward": lambda r, p: r.inward(p),
+    "balancer": lambda r, p: r.balancer(p),
     "rp-ext": lambda r, _: r.role(names.RP_EXT),
     "rp-int": lambda r, _: r.role(names.RP_INT),
+    "next-hop": lambda r, p: r.next_hop(p, names.DIRECTOR, names.FE),
     "next-hop-director": lambda r, p: r.next_hop(p, names.DIRECTOR),
     "next-hop-fe": lambda r, p: r.next_hop(p, names.FE),
     "director": lambda r, _: r.role(names.DIRECTOR),
     "fe": lambda r, _: r.role(names.FE),
+    "director-or-fe": lambda r, _: r.directors_and_front_ends(),
     "fe-or-sba": lambda r, _: r.role(names.FE, names.SBA),
     "xmpp-gateway": lambda r, _: r.role(names.XMPP_GATEWAY),
     "cms-master": lambda r, _: r.role(names.CMS_MASTER),

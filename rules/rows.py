@@ -48,12 +48,13 @@ class LegSpec:
     source_ports: tuple[str | int, ...]  # empty = any
     ports: tuple[str | int, ...]
     service: str
+    needs: tuple[str, ...] = ()  # switches beyond the row's own
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     id: str
-    order: int  # place in the table; breaks ties
+    order: int  # breaks ties: place in the table, of a row that takes others' place the first of theirs
     position: str  # "external" | "internal": the firewall it crosses
     initiator: str
     legs: tuple[LegSpec, ...]
@@ -65,6 +66,7 @@ class Row:
     replaces: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
     purpose: str = ""
+    parts: tuple[Row, ...] = ()  # rows whose legs it takes over, each under its own switches; empty = it has its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class Table:
     def row(self, row_id: str) -> Row | None:
         return next((row for row in self.rows if row.id == row_id), None)
 
+    def replacements(self, row_id: str) -> tuple[Row, ...]:
+        """Rows of plans that take the place of this one."""
+        return tuple(row for row in self.rows if row_id in row.replaces)
+
 
 @cache
 def table() -> Table:
@@ -85,16 +91,37 @@ def table() -> Table:
     data = YAML(typ="safe", pure=True).load(text)
     products = {str(code): str(product) for code, product in data["products"].items()}
     documents = {str(code): str(title) for code, title in data["documents"].items()}
-    rows = tuple(_row(order, entry, products, documents) for order, entry in enumerate(data["rows"]))
-    ids = [row.id for row in rows]
-    if len(set(ids)) != len(ids):
-        raise ValueError("paths.yaml: a row id occurs twice")
+    rows: dict[str, Row] = {}
+    places = _places(data["rows"])
+    for entry in data["rows"]:
+        row = _row(places, entry, products, documents, rows)
+        if row.id in rows:
+            raise ValueError("paths.yaml: a row id occurs twice")
+        rows[row.id] = row
     digest = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    return Table(str(data["version"]), f"sha256:{digest}", rows, documents)
+    return Table(str(data["version"]), f"sha256:{digest}", tuple(rows.values()), documents)
 
 
-def _row(order: int, entry: dict[str, Any], products: dict[str, str], documents: dict[str, str]) -> Row:
-    row_id = str(entry.get("id", f"row {order}"))
+def _places(entries: list[dict[str, Any]]) -> dict[str, int]:
+    """Row id → its place among all, a row of a plan beside the first of those it replaces: a federated flow is named by
+    the federation row on every plan, whatever else fits it."""
+    written = {str(entry["id"]): place for place, entry in enumerate(entries)}
+
+    def key(name: str) -> tuple[int, int]:
+        replaced = next((e["replaces"] for e in entries if e["id"] == name and "replaces" in e), ())
+        return min((written[other] for other in replaced), default=written[name]), written[name]
+
+    return {name: place for place, name in enumerate(sorted(written, key=key))}
+
+
+def _row(
+    places: Mapping[str, int],
+    entry: dict[str, Any],
+    products: dict[str, str],
+    documents: dict[str, str],
+    before: Mapping[str, Row],
+) -> Row:
+    row_id = str(entry["id"])
     unknown = set(entry) - _ROW_KEYS
     if unknown:
         raise ValueError(f"paths.yaml: {row_id}: unknown {sorted(unknown)}")
@@ -106,13 +133,15 @@ def _row(order: int, entry: dict[str, Any], products: dict[str, str], documents:
         for key in ("source", "destination", "transport", "source_ports", "ports", "service")
         if key in entry
     }
-    legs = tuple(_leg(row_id, common | leg) for leg in entry.get("legs", ({},)))
+    written = entry.get("legs", ({},))
+    parts = tuple(before[name] for name in entry["replaces"]) if written == "replaced" else ()
     return Row(
         id=row_id,
-        order=order,
+        order=places[row_id],
         position=str(entry["position"]),
         initiator=str(entry["initiator"]),
-        legs=legs,
+        legs=tuple(leg for part in parts for leg in part.legs) or tuple(_leg(row_id, common | leg) for leg in written),
+        parts=parts,
         products=tuple(products[code] for code in entry["products"]) if "products" in entry else names.PRODUCTS,
         needs=tuple(entry.get("needs", ())),
         optional=bool(entry.get("optional", False)),
@@ -134,4 +163,5 @@ def _leg(row_id: str, entry: dict[str, Any]) -> LegSpec:
         source_ports=tuple(entry.get("source_ports", ())),
         ports=tuple(entry["ports"]),
         service=str(entry["service"]),
+        needs=tuple(entry.get("needs", ())),
     )

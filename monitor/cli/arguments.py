@@ -173,7 +173,9 @@ def expand_captures(
 
     sensors: list[SensorName] = []
     if topology is not None:
-        sensors = [SensorName(sensor.name, sensor.position, sensor.side) for sensor in topology.sensors]
+        sensors = [
+            SensorName(sensor.name, sensor.position, sensor.side, sensor.behind_lb) for sensor in topology.sensors
+        ]
     try:
         named = [parse(text, sensors, sensor_needed=topology is not None) for text in texts]
     except ArgumentFault as error:

@@ -54,7 +54,6 @@ def add(commands: Any) -> None:
 
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
-    from rules.judge import variant_not_judged
     from rules.lint import config_findings
 
     path = topology_path(arguments.file, default=True)
@@ -63,9 +62,6 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     found = config_findings(topology)
     lines = [f"{topology.organization}: {', '.join(topology.variant().names)}"]
     lines += [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in found]
-    variant = variant_not_judged(topology)
-    if variant is not None:
-        lines.append(f"note: {variant}")
     lines.append(f"{path}: no faults, {len(found)} finding{'s' if len(found) != 1 else ''} about the design")
     with Output(None) as out:
         out.write_text("\n".join(lines) + "\n")

@@ -24,9 +24,9 @@ from rules.registry import rule
     about_opener=True,
 )
 def edge_to_internal_unlisted(facts: Facts) -> str | None:
-    if not facts.source.has(names.EDGE_INT) or not facts.destination.inside:
+    if not facts.source.has(*names.INNER_EDGE) or not facts.destination.inside:
         return None
-    if facts.leg is not None and facts.leg.row.startswith("int-sip-edge-to-"):
+    if facts.leg is not None and facts.leg.row.startswith(("int-sip-edge-to-", "int-hlb-sip-from-edge")):
         return None  # it is the one row, whatever its bytes say
     pool = facts.site.edge_pool(facts.source)
     hop = pool.next_hop if pool is not None else "its next hop"
@@ -48,7 +48,7 @@ def edge_to_internal_unlisted(facts: Facts) -> str | None:
     about_opener=True,
 )
 def edge_internal_dns(facts: Facts) -> str | None:
-    if not facts.source.has(names.EDGE_INT) or not facts.destination.inside or facts.port != 53:
+    if not facts.source.has(*names.INNER_EDGE) or not facts.destination.inside or facts.port != 53:
         return None
     if not (facts.tcp or facts.udp):
         return None

@@ -60,7 +60,8 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
     if not facts.tcp or facts.observation.mutual != Mutual.NO:
         return None
     if facts.leg is not None:
-        if not facts.leg.mutual:
+        # On a single address clients without certificates come to the federation port as well.
+        if not facts.leg.mutual or facts.leg.by_certificate:
             return None
     elif not _edge_mutual_listener(facts):
         return None
@@ -73,8 +74,8 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
 def _edge_mutual_listener(facts: Facts) -> bool:
     """A port of the Edge where mutual TLS alone belongs, whoever comes: the rule is about the listener, so it holds for
     a peer that no row names, and on the federation port also while federation is off."""
-    outer = facts.destination.has(names.EDGE_EXT_ACCESS) and facts.source.zone == names.EXTERNAL
-    inner = facts.destination.has(names.EDGE_INT) and facts.source.inside
+    outer = facts.destination.has(*names.ACCESS_EDGE) and facts.source.zone == names.EXTERNAL
+    inner = facts.destination.has(*names.INNER_EDGE) and facts.source.inside
     listener = facts.listener_or_off
     return (outer or inner) and bool(listener) and all(leg.mutual for leg in listener)
 

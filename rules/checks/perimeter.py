@@ -9,8 +9,8 @@ from __future__ import annotations
 from rules import names
 from rules.endpoints import Endpoint
 from rules.facts import Facts
-from rules.paths import DOCUMENTED_OPEN, OTHER_FE
 from rules.registry import rule
+from rules.switches import DOCUMENTED_OPEN, OTHER_FE
 from rules.topology import Topology
 
 _WEB_ROLES = (names.FE, names.DIRECTOR, names.WEB_VIP)
@@ -63,7 +63,7 @@ def _director_bypass_severity(topology: Topology) -> str:
     severity_on=_director_bypass_severity,
 )
 def director_bypass_sip(facts: Facts) -> str | None:
-    if not facts.tcp or not facts.source.has(names.EDGE_INT) or not facts.destination.inside:
+    if not facts.tcp or not facts.source.has(*names.INNER_EDGE) or not facts.destination.inside:
         return None
     pool = facts.site.edge_pool(facts.source)
     topology = facts.site.topology
@@ -94,7 +94,7 @@ def reverse_proxy_bypass(facts: Facts) -> str | None:
     ports = _external_web_ports(facts, facts.destination)
     if facts.source.zone == names.EXTERNAL:
         ports = (*ports, 80, 443)
-    elif not facts.source.perimeter or facts.source.has(names.RP_INT, names.EDGE_INT):
+    elif not facts.source.perimeter or facts.source.has(names.RP_INT, *names.INNER_EDGE):
         return None
     if facts.port not in ports:
         return None

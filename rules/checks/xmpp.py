@@ -21,7 +21,7 @@ def _peer_opened(facts: Facts) -> bool | None:
     """Whether the far end opened this stream at our XMPP proxy; None if it is no such stream."""
     for own, far, ours in ((facts.destination, facts.source, False), (facts.source, facts.destination, True)):
         pool = facts.site.edge_pool(own)
-        if not own.has(names.EDGE_EXT_ACCESS) or far.zone != names.EXTERNAL or pool is None:
+        if not own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL or pool is None:
             continue
         if pool.product in _XMPP_PRODUCTS and facts.port == (5269 if ours else pool.xmpp.port):
             return not ours

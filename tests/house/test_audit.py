@@ -260,17 +260,19 @@ def test_a_one_way_tap_concludes_no_attempts(audit: Run, tmp_path: Path) -> None
     assert result["verdict"] == "inconclusive" or result["findings"]
 
 
-def test_a_variant_that_is_not_judged_yet_says_so(audit: Run, tmp_path: Path) -> None:
+def test_a_site_without_an_internal_firewall_is_judged(audit: Run, tmp_path: Path) -> None:
+    """What an internal sensor cannot show is not said to be clean; what it sees is judged as on any other site."""
     text = Path(TOPOLOGY).read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.strip().startswith("internal: {addresses:"))
     site = tmp_path / "one-firewall.yaml"
     site.write_text(text.replace(line + "\n", "", 1), encoding="utf-8")
-    status, result, _ = audit(*both(BROKEN), topology=str(site))
-    assert (status, result["verdict"]) == (3, "inconclusive")
-    assert "variant not judged yet" in result["why"]
-    assert (result["findings"], result["attempts"], result["paths"]) == ([], [], [])
-    assert result["totals"]["undecided"] == result["totals"]["flows"]
-    assert result["coverage"]["observable"] == []
+    status, result, _ = audit(f"external={CLEAN['external']}", topology=str(site))
+    assert (status, result["verdict"]) == (0, "no-violation-seen")
+    unseen = {entry["rule"]: entry["why"] for entry in result["coverage"]["not_observable"]}
+    assert unseen["director-bypass-sip"].startswith("no sensor at the inner perimeter")
+    two, one = audit(*both(BROKEN))[1], audit(*both(BROKEN), topology=str(site))[1]
+    assert [f["rule"] for f in one["findings"]] == [f["rule"] for f in two["findings"]]
+    assert one["totals"] == two["totals"]
 
 
 def test_from_is_inclusive_and_to_exclusive(audit: Run) -> None:

@@ -14,10 +14,11 @@ import pytest
 from rules import names
 from rules.components import Office365, Provider
 from rules.endpoints import Endpoints
-from rules.paths import NEEDS, Path, derive
+from rules.paths import Path, derive
 from rules.reach import WEB_WORDS, WORDS
 from rules.rows import table
 from rules.site_policy import Policy
+from rules.switches import NEEDS, PLANS
 from rules.topology import Topology
 from tests.policy.flows import contoso
 
@@ -194,9 +195,11 @@ def test_the_table_is_sound() -> None:
     for row in rows:
         assert row.position in ("external", "internal")
         assert set(row.needs) <= NEEDS
+        assert row.plan is None or row.plan in PLANS
         assert set(row.replaces) <= ids
         assert row.documents
         for leg in row.legs:
+            assert set(leg.needs) <= NEEDS
             assert {leg.source, leg.destination} <= WORDS | WEB_WORDS
     assert {row.id for row in rows if row.optional} == {
         "int-cac-bandwidth-policy",

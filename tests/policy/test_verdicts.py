@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from rules.components import PortRange
-from rules.judge import variant_not_judged
 from rules.observation import Answered, Evidence, Initiator, Payload, Stun, Tls
 from rules.site_policy import LocalPath, Policy, RuleSeverity, Selector
 from rules.topology import Neighbour
@@ -428,20 +427,6 @@ def test_finding_id_is_the_hash_of_its_fields() -> None:
 def test_port_or_class(site: Bench, destination: str, wire: dict[str, Any], name: str) -> None:
     verdict = site.judge("192.0.2.66:4000", destination, wire, position="internal")
     assert verdict.hits[0].port_or_class == name
-
-
-def test_variants_that_are_not_judged_yet() -> None:
-    topology = contoso()
-    assert variant_not_judged(topology) is None
-    outer = tuple(firewall for firewall in topology.firewalls if firewall.side == "external")
-    sentence = variant_not_judged(replace(topology, firewalls=outer)) or ""
-    assert sentence.startswith("variant not judged yet: ")
-    assert "internal firewall" in sentence
-    balanced = replace(topology, load_balancing=replace(topology.load_balancing, external="hardware"))
-    assert "hardware" in (variant_not_judged(balanced) or "")
-    member = topology.edge_pools[0].members[0]
-    lone = replace(topology.edge_pools[0], members=(replace(member, webconf=member.access, av=member.access),))
-    assert "one address" in (variant_not_judged(replace(topology, edge_pools=(lone,))) or "")
 
 
 def test_a_trace_leads_to_the_verdict(site: Bench) -> None:
