@@ -97,6 +97,50 @@ MIGRATIONS: Final = (
                 bytes INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL)""",
         ),
     ),
+    Migration(
+        3,
+        "the record's own name, and what of it was shipped where",
+        (
+            # By which rows of several machines are told apart where they meet.
+            "CREATE TABLE record (uuid TEXT NOT NULL)",
+            "INSERT INTO record VALUES (lower(hex(randomblob(16))))",
+            # Rows of a table up to this one are in the streams of a target (cluster and namespace).
+            """CREATE TABLE outbox_cursors (
+                target TEXT NOT NULL, source TEXT NOT NULL, row INTEGER NOT NULL,
+                PRIMARY KEY (target, source)) WITHOUT ROWID""",
+            """CREATE TABLE outbox_targets (
+                target TEXT PRIMARY KEY, hosts TEXT NOT NULL, acknowledged INTEGER, failed INTEGER,
+                failure TEXT NOT NULL) WITHOUT ROWID""",
+            # Rows that the target refused for what they hold.
+            """CREATE TABLE dead_letters (
+                target TEXT NOT NULL, source TEXT NOT NULL, row INTEGER NOT NULL, reason TEXT NOT NULL,
+                since INTEGER NOT NULL, PRIMARY KEY (target, source, row)) WITHOUT ROWID""",
+            # Evidence gets a number that is never used again, since a slice that is cut anew replaces its row.
+            """CREATE TABLE evidence_numbered (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, finding TEXT NOT NULL REFERENCES findings (id),
+                path TEXT NOT NULL, sha256 TEXT NOT NULL, packets INTEGER NOT NULL, UNIQUE (finding, path))""",
+            "INSERT INTO evidence_numbered (finding, path, sha256, packets) "
+            "SELECT finding, path, sha256, packets FROM evidence ORDER BY finding, path",
+            "DROP TABLE evidence",
+            "ALTER TABLE evidence_numbered RENAME TO evidence",
+            # The newest row of a table stays whoever prunes it: SQLite would give its number to another row, which
+            # then would pass for shipped.
+            *(
+                f"CREATE TRIGGER {table}_newest_stays BEFORE DELETE ON {table} "  # noqa: S608 (names of our tables)
+                f"WHEN OLD.id = (SELECT max(id) FROM {table}) BEGIN SELECT RAISE(IGNORE); END"
+                for table in (
+                    "runs",
+                    "captures",
+                    "coverage",
+                    "finding_deltas",
+                    "flows",
+                    "attempt_deltas",
+                    "verdict_deltas",
+                    "path_deltas",
+                )
+            ),
+        ),
+    ),
 )
 
 LATEST: Final = MIGRATIONS[-1].number

@@ -141,7 +141,7 @@ class Record:
             self._row("config_findings", run=run, number=place, finding=finding)
         for evidence in entry.evidence:
             self.connection.execute(
-                "INSERT OR REPLACE INTO evidence "
+                "INSERT OR REPLACE INTO evidence (finding, path, sha256, packets) "
                 "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM findings WHERE id = ?1)",
                 (evidence.finding, evidence.path, evidence.sha256, evidence.packets),
             )
@@ -327,6 +327,7 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
 
 def _look(path: str) -> None:
     """What the first octets say. Raises NoRecord where one could be made, OperatorMistake where not."""
+    logged = os.path.exists(f"{path}-wal")  # asked before and after: whoever closes it last moves the log into the file
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OperatorMistake(f"{path}: is no record: not a regular file")
@@ -340,7 +341,7 @@ def _look(path: str) -> None:
     if not head:
         raise NoRecord(f"{path}: holds no record yet")
     number, application = (int.from_bytes(head[place : place + 4], "big") for place in (60, 68))
-    logged = os.path.exists(f"{path}-wal")
+    logged = logged or os.path.exists(f"{path}-wal")
     if len(head) < _HEADER or not head.startswith(_MAGIC) or application not in (0, APPLICATION):
         raise OperatorMistake(f"{path}: is no record of edgewarden")
     if application == 0 and not (head[18:20] == b"\2\2" and (logged or size <= _SMALLEST)):
@@ -353,8 +354,9 @@ def _look(path: str) -> None:
 
 def _judge(path: str, connection: sqlite3.Connection, number: int) -> None:
     """What SQLite says, which also knows what stands in the log only."""
-    [application] = connection.execute("PRAGMA application_id").fetchone()
+    # Tables first: they come in one transaction with the id, which another process may end between the two questions.
     [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    [application] = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION and (application or tables):
         raise OperatorMistake(f"{path}: is no record of edgewarden")
     if number > LATEST:
