@@ -74,11 +74,22 @@ class Engine:
     def add_capture(self, interface: int | None = None) -> int:
         """Announce a capture; its number (0, 1, …). interface: the only pcapng interface to read."""
 
+    def add_ring(self) -> int:
+        """Announce a live interface: a capture of kind "ring" whose `feed` brings whole TPACKET_V3 blocks (one or more,
+        from `tpacket_block_desc` on, `blk_len` octets each). A block that lies is a loss of its packets alone, which
+        count as `undecodable`. Packets that a loopback device shows on their way out count as `duplicate`. Offsets in
+        `edgewarden.packets` are those of a packet's `tpacket3_hdr` in the sum of all that was fed."""
+
     def feed(self, capture: int, data: bytes) -> None:
         """Hand over the next block (any size) of a capture. Raises nothing for bad bytes: see `capture_info`."""
 
     def finish(self, capture: int) -> None:
         """No more bytes of this capture will come."""
+
+    def advance(self, time: int) -> None:
+        """It is `time` (ns): packets up to it are taken even where another capture has none (a quiet link delays
+        nothing), and idle flows end. A packet that comes later and is older is taken all the same and counts as
+        `clock_backward`. For live interfaces; an audit of files never calls it."""
 
     def wants(self) -> int | None:
         """The capture whose next block is needed before time can go on (merge order), None if none is."""
@@ -99,8 +110,8 @@ class Engine:
         issuer_common_name, not_before, not_after (ns), serial_number, public_key_algorithm, public_key_size."""
 
     def capture_info(self, capture: int) -> dict[str, object]:
-        """first, last (ns or None), packets, bytes (frames as on the wire), kind ("pcap", "pcapng", None = no
-        capture), complete, error (None or a sentence with the file offset: broken in the middle), interfaces,
+        """first, last (ns or None), packets, bytes (frames as on the wire), kind ("pcap", "pcapng", "ring", None =
+        no capture), complete, error (None or a sentence with the file offset: broken in the middle), interfaces,
         accounting {ACCOUNTING: int}, quality {QUALITY: int}."""
 
     def totals(self) -> dict[str, int]:

@@ -121,6 +121,10 @@ impl Engine {
         self.inner.add_capture(interface)
     }
 
+    fn add_ring(&mut self) -> u32 {
+        self.inner.add_ring()
+    }
+
     fn feed(&mut self, py: Python<'_>, capture: u32, data: &[u8]) -> PyResult<()> {
         let inner = &mut self.inner;
         if py.detach(|| inner.feed(capture, data)) {
@@ -137,6 +141,11 @@ impl Engine {
         } else {
             Err(no_capture(capture))
         }
+    }
+
+    fn advance(&mut self, py: Python<'_>, time: i64) {
+        let inner = &mut self.inner;
+        py.detach(|| inner.advance(time));
     }
 
     fn wants(&mut self) -> Option<u32> {

@@ -4,10 +4,11 @@
 //! the unread bytes and says what stands at their beginning: a packet, octets to step over, too little to tell, or
 //! something that can never be right. A reader changes its state only when it steps over bytes, so the chunks in which
 //! a file arrives cannot change what is read from it. There is no search for a place to start again after broken
-//! bytes: what would be found there are guesses. A further container is one more variant of `Reader`.
+//! bytes: what would be found there are guesses. A ring of a live interface (`ring`) is one more reader, fed whole blocks.
 
 mod pcap;
 mod pcapng;
+mod ring;
 
 use crate::cursor::{Cursor, Short};
 
@@ -23,6 +24,7 @@ const MAX_RECORD: u32 = 16 * 1024 * 1024;
 pub enum Kind {
     Pcap,
     Pcapng,
+    Ring,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
         match self {
             Kind::Pcap => "pcap",
             Kind::Pcapng => "pcapng",
+            Kind::Ring => "ring",
         }
     }
 }
@@ -51,6 +54,8 @@ pub struct PacketRef<'a> {
     pub offset: u64,
     /// Number of the interface inside its section, 0 in a pcap file.
     pub interface: u32,
+    /// The capture itself shows this packet a second time (a loopback device on its way out).
+    pub repeated: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -129,6 +134,10 @@ struct Found {
     length: usize,
     /// Octets of the whole record.
     total: usize,
+    /// A VLAN tag to be put back behind the addresses; `start` and `length` count it already, and there is room for it
+    /// before the frame.
+    tag: Option<[u8; ring::TAG]>,
+    repeated: bool,
 }
 
 impl Found {
@@ -158,6 +167,7 @@ enum Reader {
     Unknown,
     Pcap(pcap::Reader),
     Pcapng(pcapng::Reader),
+    Ring(ring::Reader),
 }
 
 enum Located {
@@ -209,6 +219,15 @@ impl Capture {
         }
     }
 
+    /// Blocks of a live interface's ring: each `feed` brings whole ones.
+    pub fn ring() -> Self {
+        let mut capture = Capture::new(None);
+        capture.reader = Reader::Ring(ring::Reader::default());
+        capture.info.kind = Some(Kind::Ring);
+        capture.info.interfaces = 1;
+        capture
+    }
+
     pub fn info(&self) -> &Info {
         &self.info
     }
@@ -223,6 +242,9 @@ impl Capture {
             self.buffer.drain(..self.at);
             self.base += self.at as u64;
             self.at = 0;
+        }
+        if let Reader::Ring(reader) = &mut self.reader {
+            reader.announce(bytes);
         }
         let mut bytes = bytes;
         if self.skip > 0 && self.at == self.buffer.len() {
@@ -259,6 +281,9 @@ impl Capture {
         let start = self.at.saturating_add(found.start);
         self.consume(found.total as u64);
         self.info.packets += 1;
+        if let Some(tag) = found.tag {
+            self.put_back(start, tag);
+        }
         let data = self
             .buffer
             .get(start..start.saturating_add(found.length))
@@ -271,7 +296,20 @@ impl Capture {
             frame: self.frames,
             offset,
             interface: found.interface,
+            repeated: found.repeated,
         })
+    }
+
+    /// Moves the addresses of the frame at `start` to the front, to make room for its VLAN tag behind them.
+    fn put_back(&mut self, start: usize, tag: [u8; ring::TAG]) {
+        let behind = start.saturating_add(ring::ADDRESSES);
+        let Some(head) = self.buffer.get_mut(start..behind.saturating_add(ring::TAG)) else {
+            return;
+        };
+        head.copy_within(ring::TAG.., 0);
+        if let Some(place) = head.get_mut(ring::ADDRESSES..) {
+            place.copy_from_slice(&tag);
+        }
     }
 
     /// Finds the next packet that is wanted and remembers it.
@@ -302,6 +340,7 @@ impl Capture {
                 },
                 Reader::Pcap(reader) => reader.step(bytes, offset),
                 Reader::Pcapng(reader) => reader.step(bytes, offset),
+                Reader::Ring(reader) => reader.step(bytes),
             };
             match &self.reader {
                 Reader::Pcap(reader) if reader.opened() => {
@@ -338,7 +377,7 @@ impl Capture {
         let bytes = self.buffer.get(self.at..).unwrap_or_default();
         let offset = self.base + self.at as u64;
         let why = match &self.reader {
-            Reader::Unknown => None,
+            Reader::Unknown | Reader::Ring(_) => None,
             Reader::Pcap(reader) => reader.broken_at_end(bytes, offset),
             Reader::Pcapng(reader) => reader.broken_at_end(bytes, offset),
         };
@@ -378,8 +417,8 @@ fn open(bytes: &[u8]) -> Opened {
         Some(Kind::Pcapng) if bytes.len() < 12 => Opened::TooShort,
         Some(Kind::Pcapng) => Opened::Reader(Reader::Pcapng(pcapng::Reader::new())),
         Some(Kind::Pcap) => Opened::Reader(Reader::Pcap(pcap::Reader::new())),
-        None if bytes.len() < 4 => Opened::TooShort,
-        None => Opened::NoCapture,
+        None | Some(Kind::Ring) if bytes.len() < 4 => Opened::TooShort,
+        None | Some(Kind::Ring) => Opened::NoCapture,
     }
 }
 

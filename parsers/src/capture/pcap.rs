@@ -121,6 +121,8 @@ impl Reader {
             start,
             length,
             total,
+            tag: None,
+            repeated: false,
         };
         Step::Packet(found.without_check_sequence(header.check_sequence))
     }

@@ -416,6 +416,8 @@ impl Reader {
             start: packet.start,
             length,
             total: block.len(),
+            tag: None,
+            repeated: false,
         };
         Ok(found.without_check_sequence(check_sequence))
     }

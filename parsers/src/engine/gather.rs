@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub observations: Observations,
     pub totals: Totals,
     first_time: Option<i64>,
+    /// What the caller's clock said last.
+    now: i64,
     closing: bool,
 }
 
@@ -80,6 +82,7 @@ impl Core {
             observations: Observations::new(observation::LIMIT),
             totals: Totals::default(),
             first_time: None,
+            now: i64::MIN,
             closing: false,
         }
     }
@@ -101,6 +104,7 @@ impl Core {
         };
         let outside = self.limits.from.is_some_and(|from| packet.time < from)
             || self.limits.to.is_some_and(|to| packet.time >= to);
+        let now = self.now;
         let ledger = self.ledger(origin.capture);
         ledger.packets += 1;
         ledger.bytes += u64::from(packet.wire_len);
@@ -110,13 +114,17 @@ impl Core {
         }
         ledger.first = Some(ledger.first.map_or(packet.time, |first| first.min(packet.time)));
         ledger.last = Some(ledger.last.map_or(packet.time, |last| last.max(packet.time)));
-        if ledger.latest.is_some_and(|latest| packet.time < latest) {
+        if packet.time < now || ledger.latest.is_some_and(|latest| packet.time < latest) {
             ledger.quality.clock_backward += 1;
         }
         ledger.latest = Some(packet.time);
         self.first_time.get_or_insert(packet.time);
         self.table.advance(packet.time);
         self.fragments.expire(packet.time);
+        if packet.repeated {
+            self.ledger(origin.capture).accounting.duplicate += 1;
+            return;
+        }
         match decode(packet.link, packet.data, packet.wire_len) {
             Outcome::NonIp => self.ledger(origin.capture).accounting.non_ip += 1,
             Outcome::Undecodable(_) => self.ledger(origin.capture).accounting.undecodable += 1,
@@ -130,6 +138,23 @@ impl Core {
         }
         while let Some(flow) = self.table.sweep() {
             self.end(flow);
+        }
+    }
+
+    /// It is `time`: what is over by then ends, and fragments that wait for too long are given up.
+    pub fn advance(&mut self, time: i64) {
+        self.now = time;
+        self.fragments.expire(time);
+        self.count_given_up();
+        while let Some(flow) = self.table.over_at(time) {
+            self.end(flow);
+        }
+    }
+
+    /// Fragments that were given up get their name.
+    fn count_given_up(&mut self) {
+        for (capture, packets) in self.fragments.drain_given_up() {
+            self.ledger(capture).accounting.fragment_incomplete += packets;
         }
     }
 
@@ -164,9 +189,7 @@ impl Core {
             length: decoded.ip.length,
         };
         let pushed = self.fragments.push(&decoded.ip, piece);
-        for (capture, packets) in self.fragments.drain_given_up() {
-            self.ledger(capture).accounting.fragment_incomplete += packets;
-        }
+        self.count_given_up();
         let Pushed::Whole { payload, cut, pieces } = pushed else {
             return;
         };
@@ -496,9 +519,7 @@ impl Core {
     pub fn close(&mut self) {
         self.closing = true;
         self.fragments.finish();
-        for (capture, packets) in self.fragments.drain_given_up() {
-            self.ledger(capture).accounting.fragment_incomplete += packets;
-        }
+        self.count_given_up();
     }
 
     /// After `close`: ends flows until `limit` have ended or none is left.

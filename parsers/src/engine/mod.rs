@@ -1,7 +1,7 @@
 //! One sensor: captures in, ended flows out. The only place where the layers meet.
 //!
 //! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
-//! that any chunking gives the same order. Each packet is counted exactly once under one name (`ledger`), and the names
+//! that any chunking gives the same order; live, the caller's clock says how far nobody waits any more. Each packet is counted exactly once under one name (`ledger`), and the names
 //! add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them in
 //! batches.
 
@@ -32,6 +32,8 @@ pub struct Limits {
 pub struct Engine {
     captures: Vec<Capture>,
     core: Core,
+    /// Up to this time packets are taken without waiting for captures that have none.
+    advanced: i64,
 }
 
 impl Engine {
@@ -39,12 +41,22 @@ impl Engine {
         Engine {
             captures: Vec::new(),
             core: Core::new(tables, limits),
+            advanced: i64::MIN,
         }
     }
 
     /// Announces a capture; only its pcapng interface `interface` is read, if given.
     pub fn add_capture(&mut self, interface: Option<u32>) -> u32 {
-        self.captures.push(Capture::new(interface));
+        self.add(Capture::new(interface))
+    }
+
+    /// Announces a live interface, fed whole blocks of its ring.
+    pub fn add_ring(&mut self) -> u32 {
+        self.add(Capture::ring())
+    }
+
+    fn add(&mut self, capture: Capture) -> u32 {
+        self.captures.push(capture);
         self.core.ledgers.push(Ledger::default());
         u32::try_from(self.captures.len() - 1).unwrap_or(u32::MAX)
     }
@@ -85,7 +97,15 @@ impl Engine {
         u32::try_from(waiting).ok()
     }
 
-    /// Takes packets in the order of time as long as every open capture has one.
+    /// Time has come to `time`: packets up to it are taken even where another capture has none, and flows that are over by
+    /// then end. A packet that comes later and is older is taken all the same.
+    pub fn advance(&mut self, time: i64) {
+        self.advanced = self.advanced.max(time);
+        self.run();
+        self.core.advance(self.advanced);
+    }
+
+    /// Takes packets in the order of time as long as every open capture has one, or need not have.
     fn run(&mut self) {
         if let [only] = self.captures.as_mut_slice() {
             while let Next::Packet(packet) = only.next_packet() {
@@ -95,9 +115,10 @@ impl Engine {
         }
         loop {
             let mut earliest: Option<(i64, usize)> = None;
+            let mut waiting = false;
             for (number, capture) in self.captures.iter_mut().enumerate() {
                 match capture.peek() {
-                    Peek::NeedMore => return,
+                    Peek::NeedMore => waiting = true,
                     Peek::End => {}
                     Peek::Time(time) => {
                         if earliest.is_none_or(|(best, _)| time < best) {
@@ -106,7 +127,10 @@ impl Engine {
                     }
                 }
             }
-            let Some((_, number)) = earliest else { return };
+            let Some((time, number)) = earliest else { return };
+            if waiting && time > self.advanced {
+                return;
+            }
             let Some(capture) = self.captures.get_mut(number) else {
                 return;
             };

@@ -311,7 +311,11 @@ impl Table {
         if self.len() <= SWEEP_ABOVE.min(self.capacity / 2) {
             return None;
         }
-        let now = self.times.iter().copied().min().unwrap_or(i64::MIN);
+        self.over_at(self.times.iter().copied().min().unwrap_or(i64::MIN))
+    }
+
+    /// One flow that is over at `now`. Of those that had packets within `TOUCH` of each other one may come later.
+    pub fn over_at(&mut self, now: i64) -> Option<Flow> {
         for class in 0..CLASSES {
             let oldest = self.lists[class].oldest;
             if self.get(oldest).is_some_and(|flow| flow.is_over_at(now)) {

@@ -104,3 +104,40 @@ pub fn segment(client: bool, port: u16, seq: u32, ack: u32, flags: u8, payload: 
     let id = u16::try_from((seq ^ ack.rotate_left(7) ^ u32::from(flags)) & 0xffff).unwrap();
     ethernet(&ipv4(from, to, 6, id, 64, &tcp(ports, seq, ack, flags, payload)))
 }
+
+/// One TPACKET_V3 block of an Ethernet device (linux/if_packet.h): (nanoseconds, frame).
+pub fn ring_block(frames: &[(i64, Vec<u8>)]) -> Vec<u8> {
+    const LINK_HEADER: u16 = 82;
+    let mut packets = Vec::new();
+    for (at, (time, frame)) in frames.iter().enumerate() {
+        let length = u32::try_from(frame.len()).unwrap();
+        let total = (u32::from(LINK_HEADER) + length).next_multiple_of(16);
+        let last = at + 1 == frames.len();
+        let seconds = u32::try_from(time / 1_000_000_000).unwrap();
+        let nanoseconds = u32::try_from(time % 1_000_000_000).unwrap();
+        let start = packets.len();
+        for number in [if last { 0 } else { total }, seconds, nanoseconds, length, length, 1] {
+            packets.extend(number.to_ne_bytes());
+        }
+        packets.extend(LINK_HEADER.to_ne_bytes());
+        packets.extend((LINK_HEADER + 14).to_ne_bytes());
+        packets.extend([0; 20]); // hash, VLAN, padding
+        packets.extend(17_u16.to_ne_bytes()); // AF_PACKET
+        packets.extend(0x0800_u16.to_be_bytes());
+        packets.extend(2_u32.to_ne_bytes());
+        packets.extend(1_u16.to_ne_bytes()); // ARPHRD_ETHER
+        packets.resize(start + usize::from(LINK_HEADER), 0);
+        packets.extend(frame);
+        if !last {
+            packets.resize(start + total as usize, 0);
+        }
+    }
+    let mut block = Vec::new();
+    let length = u32::try_from(48 + packets.len()).unwrap();
+    for number in [1, 48, 1, u32::try_from(frames.len()).unwrap(), 48, length] {
+        block.extend(number.to_ne_bytes());
+    }
+    block.resize(48, 0);
+    block.extend(packets);
+    block
+}

@@ -3,6 +3,7 @@
 
 mod pcap_files;
 mod pcapng_files;
+mod ring_blocks;
 
 use super::*;
 use proptest::prelude::*;
