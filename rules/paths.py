@@ -194,13 +194,18 @@ def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterat
                     destination_role=_ROLE_OF_WORD.get(spec.destination, spec.destination),
                     alone=row.alone,
                     behind_balancer=BEHIND_LB in row.needs,
-                    by_certificate=spec.service == "mtls" and pool is not None and _shared_port(pool, ports),
+                    by_certificate=_by_certificate(spec, pool, ports),
                 )
 
 
-def _shared_port(pool: EdgePool, ports: tuple[PortRange, ...]) -> bool:
+_ACCESS_WORDS: Final = frozenset({"edge-ext-access", "edge-ext-access-or-vip", "edge-ext-vip-access"})
+
+
+def _by_certificate(spec: LegSpec, pool: EdgePool | None, ports: tuple[PortRange, ...]) -> bool:
     """Clients and partners meet on one port of the Access Edge, as they do on a single address: then a client
     certificate tells who came."""
+    if pool is None or spec.service != "mtls" or spec.destination not in _ACCESS_WORDS:
+        return False
     shared = pool.access.port
     return shared == pool.access.federation_port and PortRange(shared, shared) in ports
 
