@@ -82,7 +82,7 @@ def wait(worker: int, signals: Signals, messages: Messages) -> int:
 
 def ended() -> list[tuple[int, int]]:
     """Children that are dead: process id, and exit status or the negative number of a signal."""
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         try:
             child, status = os.waitpid(-1, os.WNOHANG)
