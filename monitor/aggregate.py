@@ -4,20 +4,26 @@ Strategy: every number is a sum over groups that Arrow forms (observation, desti
 follows the number of groups and not of flows. Verdicts are not final while the run goes on (a tap may turn out to show
 one direction only, and then no attempt is concluded from it), so groups are kept per observation and read at the end.
 
+For a record the sums are split by the quarter of an hour in which a flow began, since days of all time zones begin at
+multiples of a quarter; else all stands under quarter 0, and nothing is paid for splitting.
+
 All keeping is bounded: observations by the core, ports by a bitmap, subjects by `SUBJECTS`, source addresses by
-`SOURCES`, samples by `SAMPLES` a finding.
+`SOURCES`, samples by `SAMPLES` a finding. Beyond `CELLS` sums the quarters become half hours, hours and so on: what is
+asked about the whole stays exact, a day is then told by the longer spells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.learned import Learned
+from monitor.sums import QUARTER, Ports, Sums
 from rules.transports import TRANSPORTS
 from rules.verdict import ATTEMPT, VIOLATION, Hit, Verdict, finding_id
 
@@ -34,8 +40,9 @@ SOURCES: Final = 1_000_000
 """Distinct source addresses counted over the attempts of one sensor: about 100 MB. A spoofed scan has more; the count
 then stays at what was seen up to there."""
 
-PORTS_NAMED: Final = 4
-"""Ports that a sentence lists; with more of them it names the lowest, the highest and how many."""
+CELLS: Final = 200_000
+"""Sums kept for one sensor while they are split by quarters, about 70 MB: a month of quarters of seventy kinds of
+flows. Captures with times of many years would have as many as flows."""
 
 OTHER: Final = "other"
 
@@ -50,140 +57,103 @@ _SAMPLE_KEY: Final = (
 )
 
 
-class Ports:
-    """Which of the 65,536 ports were seen."""
-
-    def __init__(self) -> None:
-        self._bits = 0
-
-    def add(self, port: int | None) -> None:
-        if port is not None:
-            self._bits |= 1 << port
-
-    def update(self, other: Ports) -> None:
-        self._bits |= other._bits
-
-    def summary(self) -> dict[str, int | None]:
-        if not self._bits:
-            return {"min": None, "max": None, "distinct": 0}
-        lowest = (self._bits & -self._bits).bit_length() - 1
-        return {"min": lowest, "max": self._bits.bit_length() - 1, "distinct": self._bits.bit_count()}
-
-    def ranges(self) -> str:
-        """ "389,1024-1031": all of them, for `Ports.of`."""
-        found, rest, start = [], self._bits, 0
-        while rest:
-            skipped = (rest & -rest).bit_length() - 1
-            start, rest = start + skipped, rest >> skipped
-            run = (~rest & rest + 1).bit_length() - 1
-            found.append(str(start) if run == 1 else f"{start}-{start + run - 1}")
-            start, rest = start + run, rest >> run
-        return ",".join(found)
-
-    @classmethod
-    def of(cls, ranges: str) -> Ports:
-        made = cls()
-        for part in filter(None, ranges.split(",")):
-            lowest, _, highest = part.partition("-")
-            first, last = int(lowest), int(highest or lowest)
-            made._bits |= (1 << last + 1) - (1 << first)
-        return made
-
-    def __str__(self) -> str:
-        """ "389, 445"; more than `PORTS_NAMED` as "1-1023" when there is none missing, else "22-8443 (514 ports)"."""
-        count = self._bits.bit_count()
-        if count <= PORTS_NAMED:
-            return ", ".join(str(port) for port in range(self._bits.bit_length()) if self._bits >> port & 1)
-        ports = self.summary()
-        lowest, highest = ports["min"] or 0, ports["max"] or 0
-        return f"{lowest}-{highest}" + ("" if highest - lowest + 1 == count else f" ({count} ports)")
-
-
 @dataclass(slots=True)
-class Sums:
-    """Flows, packets, octets, and when the first and the last was."""
+class Share:
+    """What of a group falls into one quarter of an hour."""
 
-    flows: int = 0
-    packets: int = 0
-    octets: int = 0
-    first: int | None = None
-    last: int | None = None
+    sums: Sums = field(default_factory=Sums)
+    ports: Ports = field(default_factory=Ports)
+    sources: set[str] = field(default_factory=set)
 
-    def add(self, flows: int, packets: int, octets: int, first: int, last: int) -> None:
-        self.flows += flows
-        self.packets += packets
-        self.octets += octets
-        self.first = first if self.first is None else min(self.first, first)
-        self.last = last if self.last is None else max(self.last, last)
-
-    def update(self, other: Sums) -> None:
-        if other.flows and other.first is not None and other.last is not None:
-            self.add(other.flows, other.packets, other.octets, other.first, other.last)
+    def update(self, other: Share) -> None:
+        self.sums.update(other.sums)
+        self.ports.update(other.ports)
+        self.sources |= other.sources
 
 
 @dataclass(slots=True)
 class Group:
     """Violating or attempted flows of one observation and, where its rules look at one, one subject."""
 
-    sums: Sums = field(default_factory=Sums)
-    ports: Ports = field(default_factory=Ports)
-    sources: set[str] = field(default_factory=set)
+    quarters: dict[int, Share] = field(default_factory=dict)
     samples: list[tuple[tuple[Any, ...], Any]] = field(default_factory=list)  # (key, one-row table)
+
+    @property
+    def first(self) -> int | None:
+        return min((s.sums.first for s in self.quarters.values() if s.sums.first is not None), default=None)
 
 
 class Aggregate:
-    """The sink of one sensor's replay."""
+    """The sink of one sensor's replay. split: by quarters of an hour, for a record."""
 
-    def __init__(self) -> None:
-        self.by_observation: dict[int, Sums] = {}
+    def __init__(self, *, split: bool = False) -> None:
+        self.by_observation: dict[tuple[int, int], Sums] = {}  # (observation, quarter)
         self.groups: dict[tuple[int, tuple[str, ...]], Group] = {}
+        self.grain = QUARTER if split else 0  # nanoseconds told apart
         self._subjects: dict[str, set[str]] = {}
         self._sources_left = SOURCES
 
     def rows(self, batch: Any, learned: Learned) -> None:
-        table = pa.table(
-            {
-                "observation": batch["observation"],
-                "packets": pc.add(batch["source.packets"], batch["destination.packets"]),
-                "octets": pc.add(batch["source.bytes"], batch["destination.bytes"]),
-                "start": batch["event.start"],
-                "end": batch["event.end"],
-            }
-        )
+        columns = {
+            "observation": batch["observation"],
+            "packets": pc.add(batch["source.packets"], batch["destination.packets"]),
+            "octets": pc.add(batch["source.bytes"], batch["destination.bytes"]),
+            "start": batch["event.start"],
+            "end": batch["event.end"],
+        }
+        if self.grain:
+            columns["quarter"] = pc.divide(batch["event.start"].cast(pa.int64()), self.grain)
+        table = pa.table(columns)
         verdicts = learned.verdicts
+        if hot := self.count(table, verdicts):
+            chosen = pc.is_in(batch["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
+            rows = pa.table(batch).filter(chosen)
+            subjects = sorted({column for number in hot for column in subject_columns(verdicts[number])})
+            marked = table.filter(chosen)
+            marked = marked.append_column("port", rows["destination.port"]).append_column("address", rows["source.ip"])
+            for column in subjects:
+                marked = marked.append_column(column, rows[column].cast(pa.string()))
+            self.mark(marked, subjects, verdicts)
+            self._samples(rows, verdicts, subjects)
+        while self.grain and self._cells() > CELLS:
+            self._coarsen()
+
+    def count(self, table: Any, verdicts: Sequence[Verdict]) -> set[int]:
+        """Add all flows; the observations among them on which a rule holds."""
         hot: set[int] = set()
-        for number, *sums in _grouped(table, ["observation"]):
-            self.by_observation.setdefault(number, Sums()).add(*sums)
+        for number, quarter, *sums in _grouped(table, []):
+            self.by_observation.setdefault((number, quarter), Sums()).add(*sums)
             if verdicts[number].verdict in (VIOLATION, ATTEMPT):
                 hot.add(number)
-        if hot:
-            chosen = pc.is_in(batch["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
-            self._marked(table.filter(chosen), pa.table(batch).filter(chosen), verdicts, hot)
+        return hot
 
-    def _marked(self, sums: Any, rows: Any, verdicts: Sequence[Verdict], hot: Iterable[int]) -> None:
-        """Flows on which a rule holds. sums, rows: the same flows, as numbers to add and as they came."""
-        columns = sorted({column for number in hot for column in subject_columns(verdicts[number])})
-        sums = sums.append_column("port", rows["destination.port"])
-        for column in columns:
-            sums = sums.append_column(column, rows[column].cast(pa.string()))
-        for number, port, *rest in _grouped(sums, ["observation", "port", *columns]):
-            values = dict(zip(columns, rest, strict=False))
-            group = self._group(number, verdicts[number], values)
-            group.sums.add(*rest[len(columns) :])
-            group.ports.add(port)
-        self._samples(rows, verdicts, columns)
-        for number, address, *_ in _grouped(
-            sums.append_column("address", rows["source.ip"]), ["observation", "address"]
-        ):
+    def mark(self, table: Any, subjects: Sequence[str], verdicts: Sequence[Verdict]) -> None:
+        """Add flows on which a rule holds, with columns `port`, `address` and those of the subjects."""
+        for number, quarter, port, *rest in _grouped(table, ["port", *subjects]):
+            values = dict(zip(subjects, rest, strict=False))
+            share = self._group(number, verdicts[number], values).quarters.setdefault(quarter, Share())
+            share.sums.add(*rest[len(subjects) :])
+            share.ports.add(port)
+        for number, quarter, address, *_ in _grouped(table, ["address"]):
             if verdicts[number].verdict == ATTEMPT and self._sources_left > 0:
-                sources = self._sources(number)
+                sources = self.groups[number, ()].quarters[quarter].sources  # attempts have no subject
                 if address not in sources:
                     sources.add(address)
                     self._sources_left -= 1
 
-    def _sources(self, number: int) -> set[str]:
-        """Of an attempt's observation; its groups with subjects share one set, since attempts have no subject."""
-        return self.groups.setdefault((number, ()), Group()).sources
+    def _cells(self) -> int:
+        return len(self.by_observation) + sum(len(group.quarters) for group in self.groups.values())
+
+    def _coarsen(self) -> None:
+        """Tell only spells of twice the length apart."""
+        self.grain *= 2
+        counted, self.by_observation = self.by_observation, {}
+        for (number, quarter), sums in counted.items():
+            self.by_observation.setdefault((number, quarter // 2), Sums()).update(sums)
+        for group in self.groups.values():
+            shares, group.quarters = group.quarters, {}
+            for quarter, share in shares.items():
+                group.quarters.setdefault(quarter // 2, Share()).update(share)
 
     def _group(self, number: int, verdict: Verdict, values: dict[str, str | None]) -> Group:
         subject: tuple[str, ...] = ()
@@ -233,16 +203,39 @@ def subject_columns(verdict: Verdict) -> list[str]:
 
 
 def _grouped(table: Any, keys: list[str]) -> Iterable[tuple[Any, ...]]:
-    """(key values…, flows, packets, octets, first, last) of each group, in order of first appearance."""
+    """(observation, quarter, key values…, flows, packets, octets, first, last) of each group, in order of first
+    appearance; quarter 0 where the table has none."""
+    split = "quarter" in table.column_names
+    keys = ["observation", *(["quarter"] if split else []), *keys]
+    flows = ("flows", "sum") if "flows" in table.column_names else ("packets", "count")
     made = table.group_by(keys, use_threads=False).aggregate(
-        [("packets", "count"), ("packets", "sum"), ("octets", "sum"), ("start", "min"), ("end", "max")]
+        [flows, ("packets", "sum"), ("octets", "sum"), ("start", "min"), ("end", "max")]
     )
-    names = [*keys, "packets_count", "packets_sum", "octets_sum", "start_min", "end_max"]
-    return zip(*(made[name].to_pylist() for name in names), strict=True)
+    names = [*keys, "_".join(flows), "packets_sum", "octets_sum", "start_min", "end_max"]
+    columns = [made[name].to_pylist() for name in names]
+    if not split:
+        columns.insert(1, [0] * made.num_rows)
+    return zip(*columns, strict=True)
 
 
 def _comparable(value: Any) -> Any:
     return 0 if value is None else value
+
+
+@dataclass(slots=True)
+class Part:
+    """What of a finding falls into one quarter of an hour. `verdict`, `hit`: those of its earliest flow there."""
+
+    hit: Hit
+    verdict: Verdict
+    sums: Sums = field(default_factory=Sums)
+    ports: Ports = field(default_factory=Ports)
+
+    def update(self, hit: Hit, verdict: Verdict, share: Share) -> None:
+        if (_began(share.sums), hit.reason) < (_began(self.sums), self.hit.reason):
+            self.hit, self.verdict = hit, verdict
+        self.sums.update(share.sums)
+        self.ports.update(share.ports)
 
 
 @dataclass(slots=True)
@@ -257,11 +250,24 @@ class Finding:
     verdict: Verdict
     sums: Sums = field(default_factory=Sums)
     ports: Ports = field(default_factory=Ports)
+    quarters: dict[int, Part] = field(default_factory=dict)
     samples: list[tuple[tuple[Any, ...], Any, Learned]] = field(default_factory=list)
+
+    def update(self, hit: Hit, verdict: Verdict, group: Group) -> None:
+        for quarter, share in group.quarters.items():
+            if (_began(share.sums), hit.reason) < (_began(self.sums), self.hit.reason):
+                self.hit, self.verdict = hit, verdict
+            self.sums.update(share.sums)
+            self.ports.update(share.ports)
+            self.quarters.setdefault(quarter, Part(hit, verdict)).update(hit, verdict, share)
 
     @property
     def reason(self) -> str:
         return with_ports(self.hit.reason, self.hit.at_port, self.transport, self.ports)
+
+
+def _began(sums: Sums) -> float:
+    return inf if sums.first is None else sums.first
 
 
 def with_ports(reason: str, at_port: str, transport: str, ports: Ports) -> str:
@@ -292,7 +298,7 @@ def findings(
         position = learned.sensor.position or ""
         for (number, subjects), group in aggregate.groups.items():
             verdict = learned.verdicts[number]
-            if verdict.verdict != VIOLATION or not group.sums.flows:
+            if verdict.verdict != VIOLATION:
                 continue
             transport = TRANSPORTS[learned.protocols[number]]
             for index, hit in enumerate(verdict.hits):
@@ -312,10 +318,7 @@ def findings(
                 finding = found.get(key)
                 if finding is None:
                     finding = found[key] = Finding(key, position, transport, subject, hit, verdict)
-                elif (group.sums.first or 0, hit.reason) < (finding.sums.first or 0, finding.hit.reason):
-                    finding.hit, finding.verdict = hit, verdict
-                finding.sums.update(group.sums)
-                finding.ports.update(group.ports)
+                finding.update(hit, verdict, group)
                 finding.samples.extend((key_, row, learned) for key_, row in group.samples)
     for finding in found.values():
         finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
@@ -336,9 +339,10 @@ def attempts(runs: Sequence[tuple[Learned, Aggregate]]) -> list[Attempts]:
             for hit in verdict.hits:
                 key = (hit.rule, learned.sensor.position or "")
                 summary = found.setdefault(key, Attempts(*key))
-                summary.sums.update(group.sums)
-                summary.ports.update(group.ports)
-                summary.sources.update(group.sources)
+                for share in group.quarters.values():
+                    summary.sums.update(share.sums)
+                    summary.ports.update(share.ports)
+                    summary.sources.update(share.sources)
     return [found[key] for key in sorted(found)]
 
 
@@ -347,10 +351,11 @@ def _shown_subjects(runs: Sequence[tuple[Learned, Aggregate]]) -> dict[str, set[
     seen: dict[str, dict[str, int]] = {}
     for learned, aggregate in runs:
         for (number, subjects), group in aggregate.groups.items():
+            first = group.first
             for hit, subject in zip(learned.verdicts[number].hits, subjects, strict=False):
-                if subject and group.sums.first is not None:
+                if subject and first is not None:
                     known = seen.setdefault(hit.rule, {})
-                    known[subject] = min(known.get(subject, group.sums.first), group.sums.first)
+                    known[subject] = min(known.get(subject, first), first)
     return {
         rule: {name for name, _ in sorted(known.items(), key=lambda item: (item[1], item[0]))[:SUBJECTS]}
         for rule, known in seen.items()

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 import parsers
-from monitor.aggregate import Aggregate, Finding, Sums, attempts, findings
+from monitor.aggregate import Aggregate, Finding, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
 from monitor.judged import final_verdict, judged_values
@@ -23,6 +23,7 @@ from monitor.judges import Judges
 from monitor.learned import Learned
 from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
 from monitor.rows import JSON_END, json_judged, json_lines
+from monitor.sums import Sums
 from monitor.times import iso, iso_or_none
 from parsers import VERSION
 from rules.catalogue import controls_of, coverage, policy_identity
@@ -66,14 +67,16 @@ def audit(
     settings: Settings,
     mistakes: Sequence[str] = (),
     progress: Callable[[int], None] = lambda octets: None,
+    *,
+    split: bool = False,
 ) -> Audit:
-    """Judge the captures. mistakes: sentences about arguments that could not be read."""
+    """Judge the captures. mistakes: sentences about arguments that could not be read. split: as a record wants it."""
     judges = Judges(topology)
     runs: list[tuple[Replay, Aggregate]] = []
     for sensor, arguments in by_sensor(captures).items():
         assert sensor.position is not None, "a judged capture has a position"
         judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
-        runs.append((Replay(sensor, arguments, judge, settings), Aggregate()))
+        runs.append((Replay(sensor, arguments, judge, settings), Aggregate(split=split)))
     run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
 
     found = findings(runs)
@@ -174,7 +177,7 @@ def _totals(runs: Sequence[tuple[Replay, Aggregate]], figures: Sequence[CaptureF
     totals = {"packets": sum(capture.packets for capture in figures), "flows": 0}
     totals.update({verdict.replace("-", "_"): 0 for verdict in VERDICTS})
     for replay, aggregate in runs:
-        for number, sums in aggregate.by_observation.items():
+        for (number, _), sums in aggregate.by_observation.items():
             totals["flows"] += sums.flows
             totals[final_verdict(replay.verdicts[number], replay.one_way).replace("-", "_")] += sums.flows
     return totals
@@ -183,7 +186,7 @@ def _totals(runs: Sequence[tuple[Replay, Aggregate]], figures: Sequence[CaptureF
 def _paths(runs: Sequence[tuple[Replay, Aggregate]], ids: Sequence[str]) -> list[dict[str, Any]]:
     used = {path: Sums() for path in dict.fromkeys(ids)}
     for replay, aggregate in runs:
-        for number, sums in aggregate.by_observation.items():
+        for (number, _), sums in aggregate.by_observation.items():
             verdict = replay.verdicts[number]
             if verdict.verdict == ALLOWED and verdict.path is not None:
                 used.setdefault(verdict.path, Sums()).update(sums)

@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     settings = Settings(arguments.time_from, arguments.time_to, PACKETS if arguments.evidence is not None else 0)
     statuses = [DONE]
     with Output(arguments.output) as out, _Report(arguments.report) as report:
-        outcome = audit(topology, captures, settings, mistakes, progress)
+        outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None)
         progress.done()
         if arguments.evidence is not None:
             try:
@@ -137,7 +137,7 @@ def _record(
     alone = Settings(*window)
     evidence = evidence_of(folder, outcome.result["findings"]) if folder is not None else {}
     try:
-        for sentence in record(store, outcome, window, evidence, lambda rest: audit(topology, rest, alone)):
+        for sentence in record(store, outcome, window, evidence, lambda rest: audit(topology, rest, alone, split=True)):
             messages.warning(sentence)
     except OperatorMistake as error:
         messages.error(str(error))

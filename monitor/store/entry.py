@@ -1,23 +1,26 @@
 """What one audit adds to a record: plain rows of deltas, made from its sums, sensor by sensor.
 
 Strategy: pure. The sums of an audit are read a second time, now for each sensor alone, so that a record can be asked
-about one of them; all else (which flow is a finding's earliest, which subjects stay apart) is decided as the audit
-itself decides it, hence the sum over an audit's rows is that audit's result.
+about one of them, and by the quarters of an hour in which flows began, so that it can be asked about a day; all else
+(which flow is a finding's earliest, which subjects stay apart) is decided as the audit itself decides it, hence the sum
+over an audit's rows is that audit's result.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from monitor.aggregate import OTHER, Aggregate, Finding, Ports, Sums, findings
+from monitor.aggregate import OTHER, Aggregate, Finding, Part, findings
 from monitor.audit import CONFIG, Audit, sample_of
 from monitor.judged import final_verdict
-from monitor.replay import CaptureFigures, Replay
+from monitor.learned import Learned
+from monitor.replay import CaptureFigures
 from monitor.rows import compact
+from monitor.sums import Ports, Sums
 from reports.visible import visible
 from rules.catalogue import controls_of
 from rules.verdict import ALLOWED, ATTEMPT, finding_id
@@ -144,10 +147,10 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
     verdicts: list[Count] = []
     paths: list[Count] = []
     for run in outcome.runs:
-        deltas += (_finding_delta(run[0], found) for found in findings([run], among=outcome.runs))
-        attempts += _attempt_deltas(*run)
-        verdicts += _counts(*run, of_paths=False)
-        paths += _counts(*run, of_paths=True)
+        deltas += finding_deltas(run[0], findings([run], among=outcome.runs))
+        attempts += attempt_deltas(*run)
+        verdicts += counts(*run, of_paths=False)
+        paths += counts(*run, of_paths=True)
     result = outcome.result
     return Entry(
         version=result["version"],
@@ -201,8 +204,18 @@ def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> 
     )
 
 
-def _finding_delta(replay: Replay, found: Finding) -> FindingDelta:
-    source, destination, hit = found.verdict.source, found.verdict.destination, found.hit
+def finding_deltas(learned: Learned, found: Sequence[Finding]) -> Iterator[FindingDelta]:
+    """Those of one sensor, one for each quarter of an hour; the samples stand with the first."""
+    for finding in found:
+        samples = tuple(_sample(key, row, learned) for key, row, _ in finding.samples)
+        for _, part in sorted(finding.quarters.items()):
+            if part.sums or samples:
+                yield _finding_delta(learned, finding, part, samples)
+                samples = ()
+
+
+def _finding_delta(learned: Learned, found: Finding, part: Part, samples: tuple[Sample, ...]) -> FindingDelta:
+    source, destination, hit = part.verdict.source, part.verdict.destination, part.hit
     wording = {
         "rule": hit.rule,
         "severity": hit.severity,
@@ -227,65 +240,61 @@ def _finding_delta(replay: Replay, found: Finding) -> FindingDelta:
         source=source.component,
         destination=destination.component,
         subject=visible(found.subject),
-        sensor=_name(replay.sensor.name),
+        sensor=_name(learned.sensor.name),
         wording=compact(wording),
-        sums=found.sums,
-        ports=found.ports,
-        samples=tuple(_sample(key, row, replay) for key, row, _ in found.samples),
+        sums=part.sums,
+        ports=part.ports,
+        samples=samples,
         instead=(other, compact({**wording, "subject": OTHER})),
     )
 
 
-def _sample(key: tuple[Any, ...], row: Any, replay: Replay) -> Sample:
-    place = [*key, replay.sensor.label]
+def _sample(key: tuple[Any, ...], row: Any, learned: Learned) -> Sample:
+    place = [*key, learned.sensor.label]
     return Sample(
         first=row["event.start"][0].as_py(),
         last=row["event.end"][0].as_py(),
         place=json.dumps(place),
-        text=compact(sample_of(row, replay)),
+        text=compact(sample_of(row, learned)),
     )
 
 
-def _attempt_deltas(replay: Replay, aggregate: Aggregate) -> list[AttemptDelta]:
+def attempt_deltas(learned: Learned, aggregate: Aggregate) -> list[AttemptDelta]:
     """None from a tap that shows one direction only: nothing is concluded from its silence."""
-    if replay.one_way:
+    if learned.one_way:
         return []
-    made: dict[tuple[str, str, str | None, str | None], AttemptDelta] = {}
+    made: dict[tuple[str, str, str | None, str | None, int], AttemptDelta] = {}
+    sensor, position = _name(learned.sensor.name), _name(learned.sensor.position)
     for (number, _), group in aggregate.groups.items():
-        verdict = replay.verdicts[number]
-        if verdict.verdict != ATTEMPT or not group.sums.flows:
+        verdict = learned.verdicts[number]
+        if verdict.verdict != ATTEMPT:
             continue
         source, destination = verdict.source.component, verdict.destination.component
         for hit in verdict.hits:
-            delta = made.setdefault(
-                (hit.rule, hit.severity, source, destination),
-                AttemptDelta(
-                    hit.rule,
-                    hit.severity,
-                    _name(replay.sensor.name),
-                    _name(replay.sensor.position),
-                    source,
-                    destination,
-                ),
-            )
-            delta.sums.update(group.sums)
-            delta.ports.update(group.ports)
-            delta.addresses.update(group.sources)
+            for quarter, share in group.quarters.items():
+                delta = made.setdefault(
+                    (hit.rule, hit.severity, source, destination, quarter),
+                    AttemptDelta(hit.rule, hit.severity, sensor, position, source, destination),
+                )
+                delta.sums.update(share.sums)
+                delta.ports.update(share.ports)
+                delta.addresses.update(share.sources)
     return list(made.values())
 
 
-def _counts(replay: Replay, aggregate: Aggregate, *, of_paths: bool) -> list[Count]:
-    sums: dict[str, Sums] = {}
-    for number, added in aggregate.by_observation.items():
-        verdict = replay.verdicts[number]
+def counts(learned: Learned, aggregate: Aggregate, *, of_paths: bool) -> list[Count]:
+    """Flows of each verdict, or on each path, by quarters of an hour."""
+    sums: dict[tuple[str, int], Sums] = {}
+    for (number, quarter), added in aggregate.by_observation.items():
+        verdict = learned.verdicts[number]
         if not of_paths:
-            name: str | None = final_verdict(verdict, replay.one_way)
+            name: str | None = final_verdict(verdict, learned.one_way)
         else:
             name = verdict.path if verdict.verdict == ALLOWED else None
         if name is not None:
-            sums.setdefault(name, Sums()).update(added)
-    sensor = replay.sensor
-    return [Count(name, _name(sensor.name), _name(sensor.position), added) for name, added in sums.items()]
+            sums.setdefault((name, quarter), Sums()).update(added)
+    sensor, position = _name(learned.sensor.name), _name(learned.sensor.position)
+    return [Count(name, sensor, position, added) for (name, _), added in sums.items() if added]
 
 
 def _name(text: str | None) -> str:

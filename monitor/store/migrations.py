@@ -4,8 +4,11 @@ Strategy: each step runs in a transaction of its own together with the row that 
 leaves a record of one version or the next and nothing between. A step is never changed once released; new ones are
 added at the end. A record that knows more steps than this list comes from a newer edgewarden and is not touched.
 
-Counts are deltas: rows are added and never changed, and whatever is asked for is a sum over rows. Times are nanoseconds
-since 1970 UTC. Texts of foreign origin were made visible before they came here.
+Counts are deltas: rows are added and never changed, and whatever is asked for is a sum over rows. A live flow that
+turned out to be another thing is taken back by rows with counts below 0, whose times say only in which quarter of an
+hour it had been counted. A delta belongs to the time in which its `first` lies: none reaches over a quarter with it, so
+days of any zone are exact. Times are nanoseconds since 1970 UTC. Texts of foreign origin were made visible before they
+came here.
 """
 
 from __future__ import annotations
@@ -139,6 +142,32 @@ MIGRATIONS: Final = (
                     "path_deltas",
                 )
             ),
+        ),
+    ),
+    Migration(
+        4,
+        "live runs: spans watched, losses, and what is taken back",
+        (
+            # Of a run of kind `sensor`; of an audit the captures say it. interfaces: JSON.
+            "ALTER TABLE runs ADD COLUMN sensor TEXT",
+            "ALTER TABLE runs ADD COLUMN position TEXT",
+            "ALTER TABLE runs ADD COLUMN side TEXT",
+            "ALTER TABLE runs ADD COLUMN interfaces TEXT",
+            # Of a live run first and last are the wall time watched, and rows are deltas as all others. Packets lost
+            # before they were counted under `packets`: by the kernel, by the card, still waiting when the sensor
+            # ended, read but not yet recorded when it was killed. closed: NULL of an audit, 1 in the last row of a run
+            # that ended in order. one_way: as known up to here, the newest row of a run counts.
+            *(
+                f"ALTER TABLE coverage ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0"
+                for name in ("kernel", "nic", "queue", "interrupted", "one_way")
+            ),
+            "ALTER TABLE coverage ADD COLUMN closed INTEGER",
+            "CREATE INDEX coverage_by_run ON coverage (run)",
+            "CREATE INDEX coverage_by_time ON coverage (first)",
+            "CREATE INDEX finding_deltas_by_time ON finding_deltas (first)",
+            "CREATE INDEX attempt_deltas_by_time ON attempt_deltas (first)",
+            "CREATE INDEX verdict_deltas_by_time ON verdict_deltas (first)",
+            "CREATE INDEX path_deltas_by_time ON path_deltas (first)",
         ),
     ),
 )

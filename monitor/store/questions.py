@@ -1,8 +1,9 @@
 """What can be asked of a record: its findings and attempts, and what there is of it.
 
 Strategy: sums over the deltas that a filter chooses, read at one moment; the answer has the form in which an audit
-prints its own findings, so that whatever reads one reads the other. A filter on time chooses deltas by their first and
-last packet: one that reaches into the window counts whole.
+prints its own findings, so that whatever reads one reads the other. A filter on time chooses by the quarter of an hour:
+what a sensor saw in one counts whole when it reaches into the window, and so goes together with what was taken back of
+it. Rows that only take something back say nothing of when anything was seen.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from monitor.aggregate import SAMPLES, Ports, Sums, with_ports
+from monitor.aggregate import SAMPLES, with_ports
 from monitor.audit import CONFIG
+from monitor.sums import QUARTER, Ports, Sums
 from monitor.times import iso, iso_or_none
 from rules.names import SEVERITIES
 
 SCHEMA: Final = 1
+
+ONE_WAY: Final = (
+    "SELECT run FROM coverage WHERE one_way AND id IN (SELECT max(id) FROM coverage WHERE capture IS NULL GROUP BY run)"
+)
+"""Live runs whose tap, as last seen, shows one direction only: nothing is concluded from its silence."""
+
+ADDED: Final = "(flows > 0 OR packets > 0)"
+"""Of a delta that does not only take back what an earlier one said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +43,20 @@ class Filter:
     rule: str | None = None
     component: str | None = None
 
-    def where(self, *, component: tuple[str, str] | None = None, rule: str | None = "rule") -> tuple[str, list[Any]]:
-        """Condition and values over a table of deltas. component, rule: how their columns are called there."""
+    def where(
+        self, *, component: tuple[str, str] | None = None, rule: str | None = "rule", whole: str | None = None
+    ) -> tuple[str, list[Any]]:
+        """Condition and values over a table of deltas. component, rule: how their columns are called there; whole: the
+        table, where its rows may take something back."""
         conditions: list[str] = []
         values: list[Any] = []
-        for condition, value in (("last >= ?", self.time_from), ("first < ?", self.time_to)):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
+        if self.time_from is not None or self.time_to is not None:
+            reach = "last >= ? AND first < ?"
+            quarter = f"run, sensor, finding, first / {QUARTER}"
+            if whole is not None:
+                reach = f"({quarter}) IN (SELECT {quarter} FROM {whole} WHERE {ADDED} AND {reach})"  # noqa: S608
+            conditions.append(reach)
+            values += [self.time_from or 0, _NEVER if self.time_to is None else self.time_to]
         if self.sensor is not None:
             conditions.append("(sensor = ? OR position = ?)")
             values += [self.sensor, self.sensor]
@@ -62,6 +78,7 @@ class Filter:
 
 
 _ENDS: Final = ("source_component", "destination_component")
+_NEVER: Final = 2**63 - 1
 
 
 def listing(connection: sqlite3.Connection, chosen: Filter) -> dict[str, Any]:
@@ -83,11 +100,11 @@ def listing(connection: sqlite3.Connection, chosen: Filter) -> dict[str, Any]:
 class _Sum:
     sums: Sums
     ports: Ports
-    wording: tuple[int, str, int]  # (first, reason, id) of the earliest delta
+    wording: list[Any]  # [first, reason, id] of the earliest delta
 
 
 def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[str, Any]]:
-    where, values = chosen.where(component=_ENDS)
+    where, values = chosen.where(component=_ENDS, whole="finding_deltas")
     wordings: dict[int, dict[str, Any]] = {}
     found: dict[str, _Sum] = {}
     for number, text in connection.execute("SELECT id, text FROM wordings"):
@@ -97,13 +114,15 @@ def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[s
         f"JOIN findings ON findings.id = finding WHERE {where}",
         values,
     ):
-        key = (sums[3], wordings[wording]["reason"], wording)
-        known = found.setdefault(finding, _Sum(Sums(), Ports(), key))
-        known.wording = min(known.wording, key)
-        known.sums.add(*sums)
+        known = found.setdefault(finding, _Sum(Sums(), Ports(), []))
+        added = sums[0] > 0 or sums[1] > 0
+        if added:
+            known.wording = min(filter(None, (known.wording, [sums[3], wordings[wording]["reason"], wording])))
+        known.sums.add(*(sums if added else (*sums[:3], None, None)))
         known.ports.update(Ports.of(ports))
     for finding, known in found.items():
-        yield _finding(finding, known, wordings[known.wording[2]])
+        if known.sums:
+            yield _finding(finding, known, wordings[known.wording[2]])
 
 
 def _finding(finding: str, known: _Sum, wording: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +159,8 @@ def _samples(connection: sqlite3.Connection, finding: str, chosen: Filter) -> li
     places = [
         (json.loads(place), number)
         for number, place in connection.execute(
-            "SELECT flows.id, place FROM flows JOIN findings ON findings.id = finding "  # noqa: S608
-            f"WHERE finding = ? AND {where}",
+            "SELECT max(flows.id), place FROM flows JOIN findings ON findings.id = finding "  # noqa: S608
+            f"WHERE finding = ? AND {where} GROUP BY run, sensor, place HAVING sample != ''",  # of the newest row
             [finding, *values],
         )
     ]
@@ -176,6 +195,7 @@ def _config_findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator
 
 def _attempts(connection: sqlite3.Connection, chosen: Filter) -> list[dict[str, Any]]:
     where, values = chosen.where(component=_ENDS)
+    where += f" AND run NOT IN ({ONE_WAY})"
     found: dict[tuple[str, str], tuple[Sums, Ports]] = {}
     addresses: dict[tuple[str, str], int] = {}
     graves = [severity for severity in SEVERITIES if chosen.grave_enough(severity)]

@@ -21,10 +21,11 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 from urllib.parse import quote
 
-from monitor.aggregate import OTHER, SUBJECTS, Sums
+from monitor.aggregate import OTHER, SUBJECTS
 from monitor.exit_status import OperatorMistake, OutputFailure
 from monitor.store.entry import AUDIT, Capture, Entry, FindingDelta
 from monitor.store.migrations import APPLICATION, LATEST, migrate, version
+from monitor.sums import Sums
 
 PATIENCE: Final = 30.0
 """Seconds to wait for another process that writes: an audit's transaction takes milliseconds, a sensor's less."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from monitor import aggregate as module
-from monitor.aggregate import OTHER, SAMPLES, SUBJECTS, Aggregate, Ports, attempts, findings
+from monitor.aggregate import OTHER, SAMPLES, SUBJECTS, Aggregate, attempts, findings
 from monitor.capture_arguments import SensorName
 from monitor.judged import final_verdict
+from monitor.sums import Ports
 from rules.verdict import ATTEMPT, UNDECIDED, VIOLATION, End, Hit, Verdict, finding_id
 from tests.house.batches import START, batch
 
@@ -170,7 +171,7 @@ def test_no_ports_at_all() -> None:
 def test_flows_of_other_verdicts_are_counted_and_nothing_else() -> None:
     given = [verdict("allowed"), verdict("out-of-scope")]
     made = run(given, batch({"observation": 0}, {"observation": 1}, {"observation": 1}))
-    assert {number: sums.flows for number, sums in made[1].by_observation.items()} == {0: 1, 1: 2}
+    assert {number: sums.flows for number, sums in made[1].by_observation.items()} == {(0, 0): 1, (1, 0): 2}
     assert made[1].groups == {}
 
 

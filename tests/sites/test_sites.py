@@ -18,7 +18,7 @@ import pytest
 
 from tests.sites.traffic import FOLDER, Expectation, played, table, write
 
-SITES = ("northwind", "fourthcoffee", "adventure", "proseware", "lucerne", "alpine", "humongous")
+SITES = ("northwind", "fourthcoffee", "adventure", "proseware", "lucerne")
 
 
 def edgewarden(*arguments: str) -> tuple[int, str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.aggregate import OTHER, SUBJECTS, Ports, Sums
+from monitor.aggregate import OTHER, SUBJECTS
 from monitor.rows import compact
 from monitor.store.entry import AttemptDelta, Capture, Entry, FindingDelta
 from monitor.store.questions import Filter, listing
 from monitor.store.sqlite import open_record, reading
+from monitor.sums import Ports, Sums
 
 SECOND = 1_000_000_000
 
