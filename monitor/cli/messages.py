@@ -17,7 +17,7 @@ _BAR_WIDTH: Final = 30
 
 
 class Messages:
-    """level: "quiet" shows errors and warnings, "normal" notes too, "verbose" details too."""
+    """level: "errors" shows these alone, "quiet" warnings too, "normal" notes too, "verbose" details too."""
 
     def __init__(self, level: str = "normal", log_format: str = "text", stream: TextIO | None = None) -> None:
         self._level = level
@@ -25,17 +25,18 @@ class Messages:
         self._stream = stream if stream is not None else sys.stderr
         terminal = self._stream.isatty()
         self._coloured = terminal and not self._json and not os.environ.get("NO_COLOR")
-        self._bar = terminal and not self._json and level != "quiet"
+        self._bar = terminal and not self._json and level in ("normal", "verbose")
         self._bar_shown = False
 
     def error(self, text: str) -> None:
         self._say("error", text)
 
     def warning(self, text: str) -> None:
-        self._say("warning", text)
+        if self._level != "errors":
+            self._say("warning", text)
 
     def note(self, text: str) -> None:
-        if self._level != "quiet":
+        if self._level in ("normal", "verbose"):
             self._say("info", text)
 
     def detail(self, text: str) -> None:
