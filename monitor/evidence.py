@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from monitor.aggregate import Finding
 from monitor.capture_files import CaptureReader, DescriptorPool
+from monitor.learned import Learned
 
 PACKETS: Final = 16
 """Packets of each sample flow: a TCP and a TLS handshake with certificates fit."""
@@ -54,29 +55,37 @@ class Packet:
     data: bytes
 
 
+Place = tuple[str, int]
+"""Name of a capture in the result, offset of a packet's record in it."""
+
+
+def sample_packets(found: Sequence[Finding], capture_paths: Mapping[str, str]) -> dict[Place, Packet]:
+    """The packets of the findings' samples; each capture is read once more.
+
+    capture_paths: where each capture is, by the name it has in the result.
+    """
+    wanted: dict[str, set[int]] = {}
+    for finding in found:
+        for capture, offset in places(finding):
+            wanted.setdefault(capture, set()).add(offset)
+    return {
+        (capture, offset): packet
+        for capture, offsets in sorted(wanted.items())
+        for offset, packet in packets_at(capture_paths[capture], offsets).items()
+    }
+
+
 def write_evidence(
-    folder: str, found: Sequence[Finding], capture_paths: dict[str, str]
+    folder: str, found: Sequence[Finding], packets: Mapping[Place, Packet]
 ) -> dict[str, list[dict[str, Any]]]:
     """One file a finding in `folder` (made when missing); what to say of each, by finding id.
 
-    capture_paths: where each capture is, by the name it has in the result. Raises OSError when nothing can be written.
+    packets: those of the samples. Raises OSError when nothing can be written.
     """
     os.makedirs(folder, exist_ok=True)
-    places = {finding.id: _places(finding) for finding in found}
-    wanted: dict[str, set[int]] = {}
-    for of_finding in places.values():
-        for capture, offset in of_finding:
-            wanted.setdefault(capture, set()).add(offset)
-    packets: dict[tuple[str, int], Packet] = {}
-    for capture, offsets in sorted(wanted.items()):
-        for offset, packet in packets_at(capture_paths[capture], offsets).items():
-            packets[capture, offset] = packet
     evidence = {}
     for finding in found:
-        mine = sorted(
-            (packets[place] for place in places[finding.id] if place in packets),
-            key=lambda packet: (packet.time, packet.data),
-        )
+        mine = in_order(packets[place] for place in places(finding) if place in packets)
         name = f"{finding.hit.rule}-{finding.id}.pcapng"
         comment = (
             f"Edgewarden evidence. Finding {finding.id}. Rule {finding.hit.rule} ({finding.hit.severity}). "
@@ -90,14 +99,22 @@ def write_evidence(
     return evidence
 
 
-def _places(finding: Finding) -> list[tuple[str, int]]:
-    """(capture, offset) of the packets of the finding's samples, each once."""
-    places: dict[tuple[str, int], None] = {}
-    for _, row, replay in finding.samples:
-        for place in (row["edgewarden.packets"][0].as_py() or [])[:PACKETS]:
-            number, offset = place >> _OFFSET_BITS, place & ((1 << _OFFSET_BITS) - 1)
-            places[replay.origin.captures[number], offset] = None
-    return list(places)
+def in_order(packets: Iterable[Packet]) -> list[Packet]:
+    """As they stand in a slice: by time, equal ones by their octets."""
+    return sorted(packets, key=lambda packet: (packet.time, packet.data))
+
+
+def places(finding: Finding) -> list[Place]:
+    """Of the packets of the finding's samples, each once."""
+    return list(dict.fromkeys(place for _, row, learned in finding.samples for place in places_of(row, learned)))
+
+
+def places_of(row: Any, learned: Learned) -> list[Place]:
+    """Of the packets of one sample."""
+    return [
+        (learned.origin.captures[place >> _OFFSET_BITS], place & ((1 << _OFFSET_BITS) - 1))
+        for place in (row["edgewarden.packets"][0].as_py() or [])[:PACKETS]
+    ]
 
 
 def _replace(path: str, data: bytes) -> None:

@@ -169,6 +169,12 @@ def ports(finding: dict[str, Any]) -> str:
     return f"{finding['transport']}/{seen['min']}-{seen['max']} ({seen['distinct']} ports)"
 
 
+def opinion(second: dict[str, Any]) -> str:
+    """What another tool says of a finding's flows, in words."""
+    agrees = {True: "agrees", False: "differs", None: "undecided"}[second["agrees"]]
+    return f"{agrees}: {second['why']}"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -187,7 +193,7 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(endpoint=endpoint, ports=ports, plural=plural, moment=moment)
+    environment.filters.update(endpoint=endpoint, ports=ports, plural=plural, moment=moment, opinion=opinion)
     return environment.get_template(name)
 
 
@@ -247,6 +253,8 @@ def _findings(result: dict[str, Any]) -> list[str]:
             lines.append(f"    for example {sample['capture']} frame {sample['frame']}: {sample['display_filter']}")
         for evidence in finding["evidence"]:
             lines.append(f"    evidence: {evidence['path']} ({plural(evidence['packets'], 'packet')})")
+        if finding["second_opinion"]:
+            lines += _paragraph(f"second opinion: {opinion(finding['second_opinion'])}", "    ")
         lines.append("")
     return lines
 

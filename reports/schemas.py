@@ -235,6 +235,16 @@ def _finding() -> Schema:
     sample = _object(
         {"capture": _TEXT, "frame": _NUMBERED, "last_frame": _NUMBERED, "display_filter": _TEXT, "flow": _FLOW}
     )
+    opinion = _object(
+        {
+            "tool": _SAID,
+            "version": _or_null(_SAID),
+            "protocols": _TEXTS,
+            "agrees": _one_of(True, False, None),
+            "why": _SAID,
+        },
+        description="What another tool reads in the samples, in its own words; agrees null: nothing to compare",
+    )
     return _object(
         {
             "id": _matching("^[0-9a-f]{16}$"),
@@ -258,7 +268,7 @@ def _finding() -> Schema:
             "waived_by": _or_null(_TEXT),
             "samples": _list(sample, maxItems=8),
             "evidence": _list(_object({"path": _TEXT, "sha256": _SHA256, "packets": _COUNT})),
-            "second_opinion": {"type": ["object", "null"]},
+            "second_opinion": _or_null(opinion),
         },
         description="All violating flows of one fingerprint; at position config a fact about the declared design",
     )

@@ -29,6 +29,7 @@ from rules.names import SEVERITIES
 
 if TYPE_CHECKING:
     from monitor.audit import Audit
+    from monitor.capture_arguments import CaptureArgument
     from monitor.replay import Settings
     from rules.topology import Topology
 
@@ -60,7 +61,9 @@ def add(commands: Any) -> None:
     add_store(parser, "$EDGEWARDEN_STORE; without either no record is written")
     for option in ("--waivers", "--filter", "--suggest"):
         parser.add_argument(option, action=NotYet)
-    parser.add_argument("--second-opinion", action=NotYet, nargs=0)
+    parser.add_argument(
+        "--second-opinion", action="store_true", help="ask tshark what it reads in the violating flows, and compare"
+    )
     add_captures(parser)
 
 
@@ -69,13 +72,20 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     assert path is not None
     topology = load_topology(path)
     captures, mistakes = expand_captures(arguments.captures, topology, messages)
-    if arguments.evidence is not None:
+    again = "--evidence" if arguments.evidence is not None else "--second-opinion" if arguments.second_opinion else None
+    if again is not None:
         for capture in captures:
             if capture.path == "-" or not stat.S_ISREG(os.stat(capture.path).st_mode):
                 raise OperatorMistake(
-                    f"--evidence reads captures a second time, which {capture.shown} does not allow: name a file"
+                    f"{again} reads captures a second time, which {capture.shown} does not allow: name a file"
                 )
+    if arguments.evidence is not None:
         _prepare(arguments.evidence)
+    if arguments.second_opinion:
+        from monitor.dissect import NOT_INSTALLED, installed
+
+        if not installed():
+            raise OperatorMistake(f"--second-opinion: {NOT_INSTALLED}")
     if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:
         raise OperatorMistake("--from is not before --to: nothing lies between them")
 
@@ -87,23 +97,18 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         check_writable(store)
 
     from monitor.audit import audit
-    from monitor.evidence import PACKETS, write_evidence
+    from monitor.evidence import PACKETS
     from monitor.replay import Settings
     from reports.render import render_json, render_text
 
     progress = messages.progress(octets_to_read(captures))
-    settings = Settings(arguments.time_from, arguments.time_to, PACKETS if arguments.evidence is not None else 0)
+    settings = Settings(arguments.time_from, arguments.time_to, PACKETS if again is not None else 0)
     statuses = [DONE]
     with Output(arguments.output) as out, _Report(arguments.report) as report:
         outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None)
         progress.done()
-        if arguments.evidence is not None:
-            try:
-                cut = write_evidence(arguments.evidence, outcome.found, {c.shown: c.path for c in captures})
-            except OSError as error:
-                raise OutputFailure(arguments.evidence, error) from error
-            for finding in outcome.result["findings"]:
-                finding["evidence"] = cut.get(finding["id"], [])
+        if again is not None:
+            _second_reading(outcome, captures, arguments.evidence, opinions=arguments.second_opinion)
         for mistake in outcome.mistakes:
             messages.error(mistake)
         for note in outcome.notes:
@@ -122,6 +127,24 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if outcome.inconclusive:
         statuses.append(INCONCLUSIVE)
     return gravest(statuses)
+
+
+def _second_reading(outcome: Audit, captures: list[CaptureArgument], folder: str | None, *, opinions: bool) -> None:
+    """What needs the packets of the findings: slices in `folder`, opinions of tshark."""
+    from monitor.evidence import sample_packets, write_evidence
+
+    packets = sample_packets(outcome.found, {capture.shown: capture.path for capture in captures})
+    if folder is not None:
+        try:
+            cut = write_evidence(folder, outcome.found, packets)
+        except OSError as error:
+            raise OutputFailure(folder, error) from error
+        for finding in outcome.result["findings"]:
+            finding["evidence"] = cut.get(finding["id"], [])
+    if opinions:
+        from monitor.second_opinion import second_opinions
+
+        second_opinions(outcome.found, packets, outcome.result["findings"])
 
 
 def _record(
