@@ -13,6 +13,7 @@ import ctypes
 import os
 import pwd
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ from monitor.exit_status import OperatorMistake
 
 SERVICE_USER: Final = "edgewarden"
 """Whom workers become when they were started as root and nobody else was named."""
+
+ADD_USER: Final = "useradd --system --no-create-home --shell /usr/sbin/nologin"
 
 # linux/prctl.h, linux/securebits.h, linux/capability.h
 _PR_SET_PDEATHSIG: Final = 1
@@ -32,6 +35,8 @@ _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _NOROOT_LOCKED: Final = 0b00000011  # SECBIT_NOROOT: to be user 0 gives no capability; and so it stays
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _CAP_SETPCAP: Final = 8
+
+_NONE: Final = 255  # of places, none; more of them than an exit status can tell nobody asks about
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +55,7 @@ def named_user(name: str) -> User:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        raise OperatorMistake(
-            f"the machine has no user {name}: useradd --system --no-create-home --shell /usr/sbin/nologin {name}"
-        ) from None
+        raise OperatorMistake(f"the machine has no user {name}: {ADD_USER} {name}") from None
     return User(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -87,22 +90,27 @@ def drop(user: User | None) -> None:
         raise RightsLeft(f"the kernel did not make us user {user.name}")
 
 
-def first_refusal(user: User, folder: str) -> str | None:
-    """The outermost folder on the way to `folder` that `user` may not enter, or `folder` where files cannot be made in
-    it; None where all is well. A child asks the kernel, which alone knows groups, access lists and mounts."""
-    places = [folder]
-    while (parent := os.path.dirname(places[0])) != places[0]:
-        places.insert(0, parent)
+def first_refusal(user: User, wanted: Sequence[tuple[str, int]]) -> str | None:
+    """The first of these places (with what is wanted there: os.R_OK, W_OK, X_OK) that `user` may not have like that;
+    None where all is well. A child asks the kernel, which alone knows groups, access lists and mounts."""
     child = os.fork()
     if child == 0:
         try:
             _become(user)
-            ways = (os.access(place, os.X_OK if place != folder else os.X_OK | os.W_OK) for place in places)
-            os._exit(next((number for number, allowed in enumerate(ways, 1) if not allowed), 0))
+            refused = (number for number, (place, mode) in enumerate(wanted) if not os.access(place, mode))
+            os._exit(min(next(refused, _NONE), _NONE))
         finally:
-            os._exit(len(places))
+            os._exit(0)
     answer = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return places[answer - 1] if answer else None
+    return None if answer == _NONE else wanted[answer][0]
+
+
+def way_to(folder: str, mode: int) -> list[tuple[str, int]]:
+    """What `first_refusal` is to ask about a folder: to enter each one on the way, and there `mode`."""
+    places = [(folder, mode | os.X_OK)]
+    while (parent := os.path.dirname(places[0][0])) != places[0][0]:
+        places.insert(0, (parent, os.X_OK))
+    return places
 
 
 def _become(user: User) -> None:

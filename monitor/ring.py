@@ -1,10 +1,10 @@
 """A network interface as blocks of packets: an AF_PACKET socket whose ring (TPACKET_V3) is shared with the kernel.
 
 Strategy: the standard library is all it takes, so that the process that opens sockets can stay small. `open_socket`
-needs CAP_NET_RAW and hands out a socket that is complete: ring, filter and promiscuous mode are set before it is bound,
-so nothing reaches it earlier. `Ring` maps it and needs no privilege, in whatever process: it copies each block that the
-kernel has closed, gives the place back and hands out the octets, which only the core understands. An interface that
-goes down or away is waited for, and the time without it is counted.
+needs CAP_NET_RAW and hands out a socket with ring and filter that nothing reaches yet. `Ring` needs no privilege, in
+whatever process: it maps and binds the socket, copies each block that the kernel has closed, gives the place back and
+hands out the octets, which only the core understands. An interface that goes down or away is waited for, and the time
+without it is counted.
 
 Interface: linux/if_packet.h, Documentation/networking/packet_mmap.rst of the kernel.
 """
@@ -33,6 +33,9 @@ blocks a second, so that handing one on costs nothing that counts."""
 BLOCKS: Final = 64
 """Blocks of a ring: 64 MiB are half a second at 1 Gbit/s, in which the reader may be at its record, and six seconds of
 quiet traffic, which fills one block every `RETIRE` milliseconds."""
+
+TURN: Final = 8
+"""Blocks taken at a time, so that a reader who is slower than the traffic still comes to its other rings and work."""
 
 RETIRE: Final = 100
 """Milliseconds after which the kernel hands over a block that is not full."""
@@ -95,7 +98,7 @@ def hardware_type(interface: str) -> int:
 
 
 def open_socket(interface: str, program: Program = ()) -> socket.socket:
-    """A socket that takes what passes the filter, in both directions and whoever it is for, from now on.
+    """A socket for `Ring`, which takes what passes the filter, in both directions and whoever it is for.
 
     Raises OperatorMistake: no such interface, no right to listen, a filter that the kernel refuses, no memory.
     """
@@ -114,11 +117,8 @@ def open_socket(interface: str, program: Program = ()) -> socket.socket:
             opened.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         if program:
             _attach(opened, program)
-        _bind(opened, interface)
     except OSError as error:
         opened.close()
-        if error.errno in (errno.ENODEV, errno.ENXIO):
-            raise _missing(interface) from None
         if error.errno == errno.ENOMEM:
             raise OperatorMistake(
                 f"{visible(interface)}: no memory for a ring of {BLOCK * BLOCKS >> 20} MiB: free some"
@@ -128,7 +128,7 @@ def open_socket(interface: str, program: Program = ()) -> socket.socket:
 
 
 class Ring:
-    """A socket of `open_socket`, mapped. Take `blocks` whenever `fileno` is readable, and call `tend` now and then."""
+    """A socket of `open_socket`, listening. Take `blocks` whenever `fileno` is readable, call `tend` now and then."""
 
     def __init__(self, interface: str, opened: socket.socket) -> None:
         self.interface = interface
@@ -140,19 +140,20 @@ class Ring:
         self._taken = 0
         self._received = 0
         self._dropped = 0
-        self._index = _index(interface)
+        self._index: int | None = None
         self._nic_seen = _nic_losses(interface)
         self._nic = 0
         self._down = 0
         self._down_since: int | None = None
+        if not self._took_up():
+            self._down_since = time.monotonic_ns()
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def blocks(self) -> Iterator[bytes]:
-        """The octets in use of each block that is closed; at most one turn of the ring, so that a caller who is slower
-        than the traffic still comes to its other work."""
-        for _ in range(BLOCKS):
+        """The octets in use of each block that is closed; at most `TURN`."""
+        for _ in range(TURN):
             word = self._next * (BLOCK // 4)
             if not self._words[word + _STATUS] & _OURS:
                 return
@@ -187,13 +188,20 @@ class Ring:
                 return None
             self._down_since = time.monotonic_ns()
             if not self._took_up():
-                absence = "gone" if _index(self.interface) is None else "down"
-                return f"{self.interface}: the interface is {absence}; listening goes on when it is back"
+                return f"{self.absence}; listening goes on when it is back"
         elif not self._took_up():
             return None
         self._down += time.monotonic_ns() - self._down_since
         self._down_since = None
         return f"{self.interface}: the interface is back"
+
+    @property
+    def absence(self) -> str | None:
+        """A sentence while there is nothing to listen to."""
+        if self._down_since is None:
+            return None
+        missing = "gone" if _index(self.interface) is None else "down"
+        return f"{self.interface}: the interface is {missing}"
 
     def stop(self) -> None:
         """Nothing more comes in; what the ring holds can still be taken."""

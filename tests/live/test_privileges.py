@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from monitor.exit_status import OperatorMistake
-from monitor.privileges import User, drop, end_with_parent, first_refusal, named_user
+from monitor.privileges import User, drop, end_with_parent, first_refusal, named_user, way_to
 
 NOBODY = named_user("nobody")
 assert os.geteuid() == 0, "rights can only be given up by who has them: run these tests as root"
@@ -122,11 +122,12 @@ def place(tmp_path: Path) -> Path:
 def test_where_a_user_may_write(place: Path) -> None:
     made = place / "a" / "b"
     made.mkdir(parents=True)
-    assert first_refusal(NOBODY, str(made)) == str(made)
+    assert first_refusal(NOBODY, way_to(str(made), os.X_OK)) is None
+    assert first_refusal(NOBODY, way_to(str(made), os.W_OK)) == str(made)
     os.chown(made, NOBODY.uid, NOBODY.gid)
-    assert first_refusal(NOBODY, str(made)) is None
+    assert first_refusal(NOBODY, way_to(str(made), os.W_OK)) is None
     made.parent.chmod(0o700)
-    assert first_refusal(NOBODY, str(made)) == str(made.parent)
+    assert first_refusal(NOBODY, way_to(str(made), os.W_OK)) == str(made.parent)
     assert os.geteuid() == 0
 
 
@@ -137,7 +138,7 @@ def test_a_group_that_is_not_the_first_counts(place: Path) -> None:
     folder.mkdir()
     os.chown(folder, 0, user.gid)
     folder.chmod(0o070)
-    assert first_refusal(user, str(folder)) is None
+    assert first_refusal(user, way_to(str(folder), os.W_OK)) is None
 
 
 def test_a_child_ends_with_its_parent() -> None:

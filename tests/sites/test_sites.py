@@ -18,7 +18,7 @@ import pytest
 
 from tests.sites.traffic import FOLDER, Expectation, played, table, write
 
-SITES = ("northwind", "fourthcoffee", "adventure", "proseware", "lucerne")
+SITES = ("northwind", "fourthcoffee", "adventure", "proseware", "lucerne", "alpine", "humongous")
 
 
 def edgewarden(*arguments: str) -> tuple[int, str]:

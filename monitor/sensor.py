@@ -1,0 +1,93 @@
+"""The worker of a sensor: blocks of its rings go to the session that judges, until somebody says that it is enough.
+
+Strategy: one thread and one `poll`. Each round takes a few blocks of every ring, and every `TICK` the session takes
+what is due, with the kernel's figures. A signal only sets a mark. At the end the rings are closed to what is new, what
+they hold is taken to the last packet, and the session ends all flows.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from monitor.ring import KernelCounters, Ring
+
+if TYPE_CHECKING:
+    from monitor.cli.messages import Messages
+
+TICK: Final = 0.25
+"""Seconds between two looks at what is due: what a finding waits at most, beside the ring's own delay."""
+
+TELLING: Final = 10.0
+"""Seconds between two lines of figures, for who asked for details."""
+
+DRAIN: Final = 5.0
+"""Seconds in which the kernel must hand over the last block, which takes it a tenth of one."""
+
+
+class Session(Protocol):
+    """What the worker needs of `monitor.live.LiveSession`."""
+
+    def feed(self, interface: int, block: bytes) -> None: ...
+
+    def tick(self, now: int, kernel: Sequence[KernelCounters]) -> None: ...
+
+    def close(self, now: int, kernel: Sequence[KernelCounters]) -> None: ...
+
+
+class Stop:
+    """Set by the signals that end a worker; asking twice changes nothing."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.asked = True
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, background jobs
+                signal.signal(number, ask)
+
+
+def watch(
+    session: Session, rings: Sequence[Ring], stop: Stop, seconds: float | None, messages: Messages
+) -> list[KernelCounters]:
+    """Feed the session until `stop` is asked or the time is over, then drain; the last figures of each ring."""
+    poll = select.poll()
+    for ring in rings:
+        poll.register(ring, select.POLLIN)
+    end = float("inf") if seconds is None else time.monotonic() + seconds
+    due = telling = time.monotonic()
+    while not stop.asked and time.monotonic() < end:
+        events = poll.poll(max(0.0, min(due, end) - time.monotonic()) * 1000)
+        _feed(session, rings)
+        if time.monotonic() >= due or any(event != select.POLLIN for _, event in events):
+            for news in filter(None, [ring.tend() for ring in rings]):
+                messages.warning(news)
+            kernel = [ring.counters() for ring in rings]
+            session.tick(time.time_ns(), kernel)
+            due = time.monotonic() + TICK
+            if due >= telling:
+                telling = due + TELLING
+                for ring, counters in zip(rings, kernel, strict=True):
+                    messages.detail(f"{ring.interface}: {counters.received:,} packets, {counters.dropped:,} lost")
+
+    for ring in rings:
+        ring.stop()
+    late = time.monotonic() + DRAIN
+    while not all(ring.drained for ring in rings) and time.monotonic() < late:
+        poll.poll(TICK * 1000)
+        _feed(session, rings)
+    kernel = [ring.counters() for ring in rings]
+    session.close(time.time_ns(), kernel)
+    return kernel
+
+
+def _feed(session: Session, rings: Sequence[Ring]) -> None:
+    for number, ring in enumerate(rings):
+        for block in ring.blocks():
+            session.feed(number, block)
