@@ -17,6 +17,9 @@ service *n*. SERVICES[0] is "" (no payload seen), SERVICES[1] is "unknown" (payl
 FLOW_COLUMNS: tuple[str, ...]
 """Names of the columns of `Engine.take()`, in order."""
 
+LIVE_COLUMNS: tuple[str, ...]
+"""Names of the columns that `take()` has behind those when the engine is live, see `Engine.take`."""
+
 OBSERVATION: tuple[str, ...]
 """Names of the numbers in one observation tuple, in order (see `rules/observation.py`)."""
 
@@ -67,9 +70,13 @@ class Engine:
         positions: int = 0,
         time_from: int | None = None,
         time_to: int | None = None,
+        live: bool = False,
+        part: int = 300_000_000_000,
     ) -> None:
         """positions: how many first packets of each flow are kept as places (0–16), for evidence.
-        time_from inclusive, time_to exclusive: packets outside count as `filtered`."""
+        time_from inclusive, time_to exclusive: packets outside count as `filtered`.
+        live: flows leave while they are still being read, in several rows, at the latest `part` ns after their first
+        packet that no row has counted; see `take`."""
 
     def add_capture(self, interface: int | None = None) -> int:
         """Announce a capture; its number (0, 1, …). interface: the only pcapng interface to read."""
@@ -96,7 +103,17 @@ class Engine:
 
     def take(self) -> Batch:
         """Flows that ended since the last call, in the order (end, start, five-tuple); at most 131,072, so call again
-        until it is empty."""
+        until it is empty.
+
+        Live, a row leaves when the flow's observation is another than in its last row (or there is none yet), `part`
+        after its first packet that no row has counted (by the time given to `advance`), and when the flow ends. Packets
+        and bytes are what is new since the flow's last row, missed bytes come with its end, all else is the whole
+        flow's so far. LIVE_COLUMNS: `edgewarden.flow_id` (unique in the engine), `edgewarden.part` (from 0), `ended`
+        (its last row, perhaps without packets), `previous` (observation of its last row, null in part 0),
+        `before.packets` and `before.bytes` (sums of its rows before, both directions), `part.start` (ns of the first packet since the last
+        row). The observation of a row that is not `ended` claims only what is proved: `service` is "" and `evidence`
+        never 2 while probes still look, `initiator` is not 4 because only one side has spoken so far, a listener has
+        not broken off by a mere FIN or RST. What nobody did yet (`answered`, `mutual`, names) may still come."""
 
     def close(self) -> None:
         """The end of all captures: every flow ends as it is taken. Observations, certificates and totals are complete

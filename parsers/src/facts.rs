@@ -66,7 +66,7 @@ impl Side {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Facts {
     services: Vec<Service>,
     /// Who opened, where the bytes tell: the sender of a ClientHello or request, the receiver of an answer.
@@ -115,7 +115,7 @@ pub enum Mutual {
 }
 
 /// TLS (and what DTLS and QUIC share with it).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct TlsFacts {
     pub client_hello: bool,
     pub server_hello: bool,
@@ -156,7 +156,7 @@ pub struct PseudoTls {
     pub frame: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct StunFacts {
     /// "binding", "allocate", "send", "refresh", …: of the first message.
     pub method: Option<&'static str>,
@@ -175,7 +175,7 @@ pub struct StunFacts {
     pub outstanding: Vec<(Side, [u8; 16])>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct SipFacts {
     pub method: Option<Text>,
     pub call_id: Option<Text>,
@@ -193,7 +193,7 @@ pub enum StartTls {
     Proceeded,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct XmppFacts {
     pub to: Option<Text>,
     pub from: Option<Text>,
@@ -201,7 +201,7 @@ pub struct XmppFacts {
     pub starttls: StartTls,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct HttpFacts {
     pub method: Option<Text>,
     /// Host header without port, else the authority of the target.
@@ -212,7 +212,7 @@ pub struct HttpFacts {
     pub upgraded_websocket: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct DnsFacts {
     pub question: Option<Text>,
 }

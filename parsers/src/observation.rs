@@ -1,4 +1,7 @@
-//! The end of a flow: who opened it, whether it was answered, and the tuple of small numbers that a judge sees.
+//! What a flow comes to: who opened it, whether it was answered, and the tuple of small numbers that a judge sees.
+//!
+//! Of a flow that is still being read only what is proved is said: nothing is unrecognised before the probes have given
+//! up, and what the next packet may refute (a one-way sender, a server that broke off) waits for the end.
 //!
 //! Two flows that must be judged alike have equal tuples: addresses, names and ports are already numbers of the
 //! caller's tables, times are already compared. The order of the numbers is `OBSERVATION`, part of the seam to Python.
@@ -7,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Mutual, Service, Side, StartTls};
-use crate::flow::record::{Answered, End, Initiator, Record};
+use crate::flow::record::{Answered, End, Initiator, Part, Record, Tunnel};
 use crate::flow::table::Flow;
 use crate::tables::Tables;
 use crate::text::Text;
@@ -94,30 +97,81 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-/// Makes the record of an ended flow and its observation; `sensor_start` is the time of the sensor's first packet.
-pub fn conclude(
-    mut flow: Flow,
-    tables: &Tables,
-    certificates: &Certificates,
-    sensor_start: i64,
-) -> (Record, Observation) {
-    let reading = flow.conversation.reading(&flow.facts);
+/// What is known beside the flow itself.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub tables: &'a Tables,
+    pub certificates: &'a Certificates,
+    /// Time of the sensor's first packet.
+    pub sensor_start: i64,
+    /// No further packet of the flow will come.
+    pub ended: bool,
+}
+
+/// A flow's observation, and of its record what is the same.
+pub struct Seen {
+    pub tuple: Observation,
+    source: Side,
+    initiator: Initiator,
+    answered: Answered,
+    service: u8,
+    missed: u64,
+    ended: bool,
+}
+
+/// What of a flow is moved or copied into its record.
+pub struct Baggage {
+    facts: Facts,
+    tunnels: Vec<Tunnel>,
+    places: Vec<u64>,
+}
+
+impl Baggage {
+    pub fn of_ended(flow: &mut Flow) -> Baggage {
+        Baggage {
+            facts: std::mem::take(&mut flow.facts),
+            tunnels: std::mem::take(&mut flow.tunnels),
+            places: std::mem::take(&mut flow.places),
+        }
+    }
+
+    pub fn of_live(flow: &Flow) -> Baggage {
+        Baggage {
+            facts: flow.facts.clone(),
+            tunnels: flow.tunnels.clone(),
+            places: flow.places.clone(),
+        }
+    }
+}
+
+pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
+    let Known {
+        tables,
+        certificates,
+        sensor_start,
+        ended,
+    } = known;
+    let settled = ended || flow.conversation.has_given_up();
+    let mut reading = flow.conversation.reading(&flow.facts);
+    reading.unrecognised &= settled;
     let protocol = flow.key.protocol();
-    let has_ports = matches!(protocol, TCP | UDP | SCTP);
+    let has_ports = has_ports(protocol);
     let (a, b) = (
         flow.key.end(Side::A, flow.a_is_low),
         flow.key.end(Side::B, flow.a_is_low),
     );
     let (a_endpoint, b_endpoint) = (tables.endpoint(&a.0), tables.endpoint(&b.0));
     let listens = |endpoint: u32, port: u16| has_ports && tables.listens(endpoint, protocol, port);
+    let late = flow.start.saturating_sub(sensor_start) > SETTLED;
+    let one_way = ended && flow.counts.iter().any(|count| count.packets == 0);
     let (source, initiator) = opener(
-        &flow,
+        flow,
         (listens(a_endpoint, a.1), listens(b_endpoint, b.1)),
-        sensor_start,
+        one_way || late,
     );
     let destination = source.other();
-    let payload = payload(&flow, source, &reading.alert_only);
-    let answered = answered(&flow, source);
+    let payload = payload(flow, source, &reading.alert_only);
+    let answered = answered(flow, source);
     let missed = match &flow.tcp {
         // Nothing was read of it, but acknowledgements say that there was something.
         Some(tcp) if flow.conversation.is_silent() => {
@@ -125,8 +179,8 @@ pub fn conclude(
         }
         _ => flow.conversation.missed(),
     };
-    let facts = std::mem::take(&mut flow.facts);
-    let service = primary(&facts, payload & 3 != 0);
+    let facts = &flow.facts;
+    let service = primary(facts, settled && payload & 3 != 0);
     let ((source_endpoint, source_port), (destination_endpoint, destination_port)) = match source {
         Side::A => ((a_endpoint, a.1), (b_endpoint, b.1)),
         Side::B => ((b_endpoint, b.1), (a_endpoint, a.1)),
@@ -154,8 +208,8 @@ pub fn conclude(
             .services()
             .iter()
             .fold(0, |bits, service| bits | 1 << *service as u32),
-        evidence(&facts, payload, reading.from_start, reading.unrecognised),
-        tls_bits(&facts, &flow, destination),
+        evidence(facts, payload, reading.from_start, reading.unrecognised),
+        tls_bits(flow, destination, ended),
         tls.map_or(0, |tls| u32::from(tls.version)),
         match tls.map(|tls| tls.mutual) {
             None => 0,
@@ -166,7 +220,7 @@ pub fn conclude(
         validity(tls.map(|tls| &tls.server_chain)),
         validity(tls.map(|tls| &tls.client_chain)),
         tls.map_or(0, |tls| name(&tls.server_name)),
-        stun_bits(&facts),
+        stun_bits(facts),
         xmpp.map_or(0, |xmpp| match xmpp.namespace.as_ref().map(Text::bytes) {
             None => 0,
             Some(b"jabber:server") => 1,
@@ -184,43 +238,76 @@ pub fn conclude(
         u32::from(tables.era(flow.start)),
         u32::from(flow.icmp_type),
     ];
-    let end = |side: Side| {
-        let (address, port) = if side == Side::A { a } else { b };
-        let count = &flow.counts[side.index()];
-        End {
-            address,
-            port: has_ports.then_some(port),
-            packets: count.packets,
-            bytes: count.bytes,
-        }
-    };
-    let record = Record {
-        start: flow.start,
-        end: flow.last,
-        transport: protocol,
-        source: end(source),
-        destination: end(destination),
-        vlan: flow.vlan,
-        capture: flow.capture,
-        frame: flow.frame,
-        last_frame: flow.last_frame,
+    Seen {
+        tuple,
+        source,
         initiator,
         answered,
-        history: flow.tcp.as_ref().map(|tcp| tcp.history(source)),
-        missed_bytes: missed,
-        snaplen_cut: flow.snaplen_cut,
-        protocol: service,
-        source_is_a: source == Side::A,
-        facts,
-        observation: 0,
-        tunnels: flow.tunnels,
-        packets: flow.places,
-    };
-    (record, tuple)
+        service,
+        missed,
+        ended,
+    }
+}
+
+impl Seen {
+    /// The flow's row; its observation's number is the caller's to set.
+    pub fn record(&self, flow: &Flow, baggage: Baggage) -> Record {
+        let Seen { source, ended, .. } = *self;
+        let protocol = flow.key.protocol();
+        let before = flow.left.as_ref().map(|left| left.counts).unwrap_or_default();
+        let end = |side: Side| {
+            let (address, port) = flow.key.end(side, flow.a_is_low);
+            let (count, before) = (&flow.counts[side.index()], &before[side.index()]);
+            End {
+                address,
+                port: has_ports(protocol).then_some(port),
+                packets: count.packets.saturating_sub(before.packets),
+                bytes: count.bytes.saturating_sub(before.bytes),
+            }
+        };
+        let part = flow.left.as_ref().map(|left| Part {
+            flow_id: left.flow_id,
+            number: left.rows,
+            ended,
+            previous: left.observation,
+            packets_before: before.iter().map(|count| count.packets).sum(),
+            bytes_before: before.iter().map(|count| count.bytes).sum(),
+            start: left.since.unwrap_or(flow.last),
+        });
+        Record {
+            start: flow.start,
+            end: flow.last,
+            transport: protocol,
+            source: end(source),
+            destination: end(source.other()),
+            vlan: flow.vlan,
+            capture: flow.capture,
+            frame: flow.frame,
+            last_frame: flow.last_frame,
+            initiator: self.initiator,
+            answered: self.answered,
+            history: flow.tcp.as_ref().map(|tcp| tcp.history(source)),
+            // What is missing may still come: said once, at the end.
+            missed_bytes: if ended { self.missed } else { 0 },
+            snaplen_cut: flow.snaplen_cut,
+            protocol: self.service,
+            source_is_a: source == Side::A,
+            facts: baggage.facts,
+            observation: 0,
+            tunnels: baggage.tunnels,
+            packets: baggage.places,
+            part,
+        }
+    }
+}
+
+fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | SCTP)
 }
 
 /// Who opened: SYN, then bytes that tell, then the listener, then the first sender.
-fn opener(flow: &Flow, listens: (bool, bool), sensor_start: i64) -> (Side, Initiator) {
+/// `sure`: the first sender is believed where packets have no say of their own.
+fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
         return (side, Initiator::Syn);
     }
@@ -232,9 +319,7 @@ fn opener(flow: &Flow, listens: (bool, bool), sensor_start: i64) -> (Side, Initi
         (false, true) => return (Side::A, Initiator::Listener),
         _ => {}
     }
-    let one_way = flow.counts.iter().any(|count| count.packets == 0);
-    let late = flow.start.saturating_sub(sensor_start) > SETTLED;
-    let sure = matches!(flow.key.protocol(), UDP | 1 | 58) && (one_way || late);
+    let sure = sure && matches!(flow.key.protocol(), UDP | 1 | 58);
     (Side::A, if sure { Initiator::FirstSure } else { Initiator::First })
 }
 
@@ -315,13 +400,16 @@ fn evidence(facts: &Facts, payload: u32, from_start: bool, unrecognised: bool) -
     }
 }
 
-fn tls_bits(facts: &Facts, flow: &Flow, destination: Side) -> u32 {
+fn tls_bits(flow: &Flow, destination: Side, ended: bool) -> u32 {
+    let facts = &flow.facts;
     let Some(tls) = facts.tls.as_deref() else { return 0 };
     let server = tls.client.map_or(destination, Side::other).index();
-    let closed = flow
-        .tcp
-        .as_ref()
-        .is_some_and(|tcp| tcp.closed_by(if server == 0 { Side::A } else { Side::B }));
+    // Bytes sent before a FIN may be captured after it.
+    let closed = ended
+        && flow
+            .tcp
+            .as_ref()
+            .is_some_and(|tcp| tcp.closed_by(if server == 0 { Side::A } else { Side::B }));
     let broke_off = (tls.client_hello || tls.server_hello)
         && !tls.change_cipher_spec[server]
         && (tls.fatal_alert[server] || closed);

@@ -76,6 +76,7 @@ impl Batch {
 
 #[pyclass(name = "Engine")]
 struct Engine {
+    live: bool,
     inner: engine::Engine,
 }
 
@@ -86,7 +87,7 @@ fn no_capture(number: u32) -> PyErr {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (tables=None, *, max_flows=1_000_000, stream_memory=268_435_456, positions=0, time_from=None, time_to=None))]
+    #[pyo3(signature = (tables=None, *, max_flows=1_000_000, stream_memory=268_435_456, positions=0, time_from=None, time_to=None, live=false, part=300_000_000_000))]
     fn new(
         tables: Option<&Tables>,
         max_flows: usize,
@@ -94,6 +95,8 @@ impl Engine {
         positions: usize,
         time_from: Option<i64>,
         time_to: Option<i64>,
+        live: bool,
+        part: i64,
     ) -> PyResult<Self> {
         if positions > POSITIONS_LIMIT {
             return Err(PyValueError::new_err(format!(
@@ -103,6 +106,9 @@ impl Engine {
         if max_flows == 0 {
             return Err(PyValueError::new_err("max_flows: 1 or more"));
         }
+        if part < 1 {
+            return Err(PyValueError::new_err("part: 1 ns or more"));
+        }
         let tables = tables.map_or_else(Arc::default, |tables| Arc::clone(&tables.inner));
         let limits = Limits {
             max_flows,
@@ -110,8 +116,10 @@ impl Engine {
             positions,
             from: time_from,
             to: time_to,
+            part: live.then_some(part),
         };
         Ok(Engine {
+            live,
             inner: engine::Engine::new(tables, limits),
         })
     }
@@ -153,9 +161,10 @@ impl Engine {
     }
 
     fn take(&mut self, py: Python<'_>) -> Batch {
+        let layout = if self.live { batch::live_flows } else { batch::flows };
         let inner = &mut self.inner;
         Batch {
-            inner: py.detach(|| batch::flows(&inner.take(batch::ROWS))),
+            inner: py.detach(|| layout(&inner.take(batch::ROWS))),
         }
     }
 
@@ -264,6 +273,7 @@ mod _native {
         module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
         module.add("SERVICES", PyTuple::new(py, SERVICES)?)?;
         module.add("FLOW_COLUMNS", PyTuple::new(py, batch::FLOW_COLUMNS)?)?;
+        module.add("LIVE_COLUMNS", PyTuple::new(py, batch::LIVE_COLUMNS)?)?;
         module.add("OBSERVATION_LIMIT", LIMIT)?;
         module.add("OBSERVATION", PyTuple::new(py, OBSERVATION)?)?;
         module.add("INITIATORS", PyTuple::new(py, INITIATORS)?)?;

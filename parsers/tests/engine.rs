@@ -18,6 +18,7 @@ fn limits() -> Limits {
         positions: 16,
         from: None,
         to: None,
+        part: None,
     }
 }
 

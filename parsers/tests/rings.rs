@@ -16,6 +16,7 @@ fn engine(rings: usize) -> Engine {
         positions: 16,
         from: None,
         to: None,
+        part: None,
     };
     let mut engine = Engine::new(Arc::new(Tables::default()), limits);
     for ring in 0..rings {

@@ -17,7 +17,7 @@ pub struct Column {
 }
 
 /// A column that has a value in every row.
-const fn always(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Column {
+pub const fn always(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Column {
     Column {
         name,
         nullable: false,
@@ -26,7 +26,7 @@ const fn always(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Column {
 }
 
 /// A column that is null where there is nothing to say.
-const fn maybe(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Column {
+pub const fn maybe(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Column {
     Column {
         name,
         nullable: true,

@@ -7,6 +7,7 @@
 mod cell;
 mod cipher_names;
 mod columns;
+mod live;
 
 use std::sync::Arc;
 
@@ -17,32 +18,41 @@ use arrow_schema::{Field, Schema};
 use crate::certificate::{Certificate, Certificates};
 use crate::flow::record::Record;
 
-use columns::COLUMNS;
+use columns::{Column, COLUMNS};
 
 /// Flows in one batch at most. A column of texts counts its octets in 31 bits (Arrow `utf8`); a text of 1,024 bytes, all of
 /// them to be escaped, takes 8,192 octets: this many fill half of that.
 pub const ROWS: usize = 131_072;
 
 /// Names of the columns of `flows`, in order.
-pub const FLOW_COLUMNS: [&str; COLUMNS.len()] = {
-    let mut names = [""; COLUMNS.len()];
+pub const FLOW_COLUMNS: [&str; COLUMNS.len()] = names(&COLUMNS);
+/// Names of those that `live_flows` has behind them.
+pub const LIVE_COLUMNS: [&str; live::COLUMNS.len()] = names(&live::COLUMNS);
+
+const fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
+    let mut names = [""; N];
     let mut at = 0;
-    while at < names.len() {
-        names[at] = COLUMNS[at].name;
+    while at < N {
+        names[at] = columns[at].name;
         at += 1;
     }
     names
-};
+}
 
 /// One row for each record, in their order. The caller hands over at most `ROWS` at a time; what is beyond is left out.
 pub fn flows(records: &[Record]) -> RecordBatch {
+    lay_out(records, COLUMNS.iter())
+}
+
+/// The same with what tells the rows of one flow from each other.
+pub fn live_flows(records: &[Record]) -> RecordBatch {
+    lay_out(records, COLUMNS.iter().chain(&live::COLUMNS))
+}
+
+fn lay_out<'a>(records: &[Record], columns: impl Iterator<Item = &'a Column>) -> RecordBatch {
     debug_assert!(records.len() <= ROWS, "more than one batch holds");
     let records = records.get(..ROWS).unwrap_or(records);
-    assemble(
-        COLUMNS
-            .iter()
-            .map(|column| (column.name, column.nullable, (column.make)(records))),
-    )
+    assemble(columns.map(|column| (column.name, column.nullable, (column.make)(records))))
 }
 
 /// One row for each certificate from number `start` on. Times are null where the certificate could not be read.

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::*;
 use crate::facts::*;
-use crate::flow::record::{Answered, End, Initiator, Tunnel};
+use crate::flow::record::{Answered, End, Initiator, Part, Tunnel};
 use crate::text::Text;
 
 fn end(address: &str, port: Option<u16>) -> End {
@@ -44,6 +44,7 @@ fn bare() -> Record {
         facts: Facts::default(),
         observation: 5,
         packets: Vec::new(),
+        part: None,
     }
 }
 
@@ -279,6 +280,60 @@ fn columns_are_as_promised() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn rows_of_a_live_engine_say_which_of_their_flow_they_are() {
+    let first = Record {
+        part: Some(Part {
+            flow_id: 7,
+            number: 0,
+            ended: false,
+            previous: None,
+            packets_before: 0,
+            bytes_before: 0,
+            start: 1_700_000_000_123_456_789,
+        }),
+        ..bare()
+    };
+    let last = Record {
+        part: Some(Part {
+            flow_id: 7,
+            number: 1,
+            ended: true,
+            previous: Some(3),
+            packets_before: 6,
+            bytes_before: 8_000_000_000_000,
+            start: 1_700_000_000_999_999_999,
+        }),
+        ..bare()
+    };
+    let batch = live_flows(&[first, last]);
+    let promised = [
+        ("edgewarden.flow_id", "u64", "7", "7"),
+        ("edgewarden.part", "u32", "0", "1"),
+        ("ended", "bool", "false", "true"),
+        ("previous", "u32?", "-", "3"),
+        ("before.packets", "u64", "0", "6"),
+        ("before.bytes", "u64", "0", "8000000000000"),
+        ("part.start", "i64", "1700000000123456789", "1700000000999999999"),
+    ];
+    let schema = batch.schema();
+    let (common, own) = schema.fields().split_at(FLOW_COLUMNS.len());
+    assert!(common.iter().map(|field| field.name()).eq(FLOW_COLUMNS));
+    assert_eq!(LIVE_COLUMNS, promised.map(|(name, ..)| name));
+    for (field, (name, kind, in_first, in_last)) in own.iter().zip(promised) {
+        let null = if field.is_nullable() { "?" } else { "" };
+        assert_eq!(
+            (field.name().as_str(), type_name(field.data_type()) + null),
+            (name, kind.into())
+        );
+        assert_eq!(
+            (cell(&batch, name, 0).as_str(), cell(&batch, name, 1).as_str()),
+            (in_first, in_last)
+        );
+    }
+    assert_eq!(live_flows(&[]).num_columns(), schema.fields().len());
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub(super) struct Datagrams {
 }
 
 impl Datagrams {
+    /// Only what each single datagram proves is still looked for.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.count > DATAGRAM_PROBES
+    }
+
     /// Shows one datagram to whom it may concern.
     pub(super) fn read(&mut self, side: Side, payload: &[u8], context: &mut Context<'_>) {
         let Some(&first) = payload.first() else { return };

@@ -92,6 +92,15 @@ impl Conversation {
         matches!(&self.talk, Talk::Stream(talk) if !talk.over)
     }
 
+    /// What is unrecognised by now stays so for want of trying.
+    pub fn has_given_up(&self) -> bool {
+        match &self.talk {
+            Talk::Silent => false,
+            Talk::Stream(talk) => talk.over,
+            Talk::Datagrams(talk) => talk.has_given_up(),
+        }
+    }
+
     /// No payload was seen.
     pub fn is_silent(&self) -> bool {
         matches!(self.talk, Talk::Silent)

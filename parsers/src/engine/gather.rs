@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ledger::{Ledger, Totals};
+use super::live::Live;
 use super::Limits;
 use crate::capture::PacketRef;
 use crate::certificate::Certificates;
@@ -16,7 +17,7 @@ use crate::flow::key::Key;
 use crate::flow::record::Record;
 use crate::flow::table::{Flow, Table};
 use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
-use crate::observation::{self, Observations};
+use crate::observation::{self, Baggage, Known, Observations};
 use crate::packet::fragment::{Fragments, Piece, Pushed};
 use crate::packet::{decode, decode_reassembled, sctp, transport, Decoded, Ip, Outcome, Tcp, Transport, Tunnels};
 use crate::tables::Tables;
@@ -25,7 +26,7 @@ use crate::tables::Tables;
 const PLACE_SHIFT: u32 = 48;
 
 pub(super) struct Core {
-    tables: Arc<Tables>,
+    pub(super) tables: Arc<Tables>,
     limits: Limits,
     pub ledgers: Vec<Ledger>,
     pub table: Table,
@@ -38,10 +39,12 @@ pub(super) struct Core {
     pub ended: Vec<Record>,
     pub observations: Observations,
     pub totals: Totals,
-    first_time: Option<i64>,
+    pub(super) first_time: Option<i64>,
     /// What the caller's clock said last.
-    now: i64,
-    closing: bool,
+    pub(super) now: i64,
+    pub(super) closing: bool,
+    /// None in an audit of files.
+    pub(super) live: Option<Live>,
 }
 
 /// Where and when a packet was captured.
@@ -71,6 +74,7 @@ impl Core {
         Core {
             table: Table::new(limits.max_flows),
             budget: Budget::new(limits.stream_memory),
+            live: limits.part.map(Live::new),
             tables,
             limits,
             ledgers: Vec::new(),
@@ -336,6 +340,11 @@ impl Core {
             self.ledger(origin.capture).accounting.in_flows += 1;
         }
         self.table.touch(slot);
+        if self.live.is_some() {
+            for (origin, _) in share.pieces {
+                self.touched(slot, origin.time);
+            }
+        }
         Some(slot)
     }
 
@@ -354,6 +363,7 @@ impl Core {
         if share.key.protocol() == 6 {
             flow.tcp = Some(Box::default());
         }
+        flow.left = self.live.as_mut().map(Live::open);
         Some(self.table.insert(flow))
     }
 
@@ -509,9 +519,18 @@ impl Core {
             self.totals.tcp_flows += 1;
             self.totals.tcp_one_way += u64::from(flow.counts.iter().any(|count| count.packets == 0));
         }
-        let sensor_start = self.first_time.unwrap_or(flow.start);
-        let (mut record, tuple) = observation::conclude(flow, &self.tables, &self.certificates, sensor_start);
-        record.observation = self.observations.number(tuple);
+        let seen = observation::observe(
+            &flow,
+            Known {
+                tables: &self.tables,
+                certificates: &self.certificates,
+                sensor_start: self.first_time.unwrap_or(flow.start),
+                ended: true,
+            },
+        );
+        let baggage = Baggage::of_ended(&mut flow);
+        let mut record = seen.record(&flow, baggage);
+        record.observation = self.observations.number(seen.tuple);
         self.ended.push(record);
     }
 

@@ -3,11 +3,12 @@
 //! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
 //! that any chunking gives the same order; live, the caller's clock says how far nobody waits any more. Each packet is counted exactly once under one name (`ledger`), and the names
 //! add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them in
-//! batches.
+//! batches. Live, flows leave in several rows (`live`).
 
 mod gather;
 mod icmp;
 mod ledger;
+mod live;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Limits {
     pub positions: usize,
     pub from: Option<i64>,
     pub to: Option<i64>,
+    /// Live: a flow's packets leave in a row after so many ns, also where nothing else changes.
+    pub part: Option<i64>,
 }
 
 pub struct Engine {
@@ -145,15 +148,18 @@ impl Engine {
         self.core.close();
     }
 
-    /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple). Empty when there are
-    /// no more.
+    /// Flows that ended since the last call, at most `limit`, in the order (end, start, five-tuple); live, also those whose
+    /// observation changed or whose part is due. Empty when there are no more.
     pub fn take(&mut self, limit: usize) -> Vec<Record> {
         self.core.drain(limit);
+        self.core.report(limit);
         let ended = &mut self.core.ended;
         ended.sort_by_cached_key(|record| {
             let (source, destination) = (&record.source, &record.destination);
             (
                 record.end,
+                // Rows of one flow in their order.
+                record.part.map(|part| part.number),
                 record.start,
                 source.address,
                 source.port,

@@ -1,5 +1,6 @@
-//! One ended flow as it leaves the core: oriented (source opened it), with everything a row and an observation need.
-//! `engine` makes it from the table's entry, `batch` lays many of them out in columns.
+//! One flow as it leaves the core, ended or, live, what of it has not left yet: oriented (source opened it), with
+//! everything a row and an observation need. `engine` makes it from the table's entry, `batch` lays many of them out in
+//! columns.
 
 use std::net::IpAddr;
 
@@ -48,6 +49,23 @@ pub struct Tunnel {
     pub ends: Option<(IpAddr, IpAddr)>,
 }
 
+/// Which of its flow's rows a record is, live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    pub flow_id: u64,
+    /// From 0.
+    pub number: u32,
+    /// No further one will come.
+    pub ended: bool,
+    /// Observation of the flow's row before.
+    pub previous: Option<u32>,
+    /// Sums of the flow's rows before, both directions.
+    pub packets_before: u64,
+    pub bytes_before: u64,
+    /// Time of the first packet since the row before; that of the last packet where there was none.
+    pub start: i64,
+}
+
 #[derive(Debug)]
 pub struct Record {
     /// ns since 1970, first and last packet.
@@ -78,4 +96,6 @@ pub struct Record {
     pub observation: u32,
     /// capture << 48 | file offset, of the first packets.
     pub packets: Vec<u64>,
+    /// None in an audit of files. In a part, counts are those since the row before, all else is the whole flow's.
+    pub part: Option<Part>,
 }

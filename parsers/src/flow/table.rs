@@ -42,6 +42,23 @@ pub struct Count {
     pub payload: u64,
 }
 
+/// What has left of a flow that is still being read.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub flow_id: u64,
+    pub rows: u32,
+    /// Observation of the last row.
+    pub observation: Option<u32>,
+    /// Counts up to it.
+    pub counts: [Count; 2],
+    /// Time of the first packet since.
+    pub since: Option<i64>,
+    /// Had a packet since the caller last took rows, and is on the list of those that had.
+    pub touched: bool,
+    /// Waits in the queue of rows that become due.
+    pub queued: bool,
+}
+
 /// A live flow. Side A sent the first packet that was captured.
 pub struct Flow {
     pub key: Key,
@@ -62,6 +79,8 @@ pub struct Flow {
     pub facts: Facts,
     pub conversation: Conversation,
     pub places: Vec<u64>,
+    /// Live: what has left of the flow.
+    pub left: Option<Box<Left>>,
     class: u8,
     /// When it last became the newest of its class.
     touched: i64,
@@ -89,6 +108,7 @@ impl Flow {
             facts: Facts::default(),
             conversation: Conversation::default(),
             places: Vec::new(),
+            left: None,
             class: 0,
             touched: time,
             older: NONE,
