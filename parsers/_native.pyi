@@ -110,10 +110,11 @@ class Engine:
         and bytes are what is new since the flow's last row, missed bytes come with its end, all else is the whole
         flow's so far. LIVE_COLUMNS: `edgewarden.flow_id` (unique in the engine), `edgewarden.part` (from 0), `ended`
         (its last row, perhaps without packets), `previous` (observation of its last row, null in part 0),
-        `before.packets` and `before.bytes` (sums of its rows before, both directions), `part.start` (ns of the first packet since the last
-        row). The observation of a row that is not `ended` claims only what is proved: `service` is "" and `evidence`
-        never 2 while probes still look, `initiator` is not 4 because only one side has spoken so far, a listener has
-        not broken off by a mere FIN or RST. What nobody did yet (`answered`, `mutual`, names) may still come."""
+        `before.packets` and `before.bytes` (sums of its rows before, both directions), `part.start` (ns of the first
+        packet since the last row). The observation of a row that is not `ended` claims only what is proved: `service`
+        is "" and `evidence` never 2 while probes still look, `initiator` is not 4 because only one side has spoken so
+        far, a listener has not broken off by a mere FIN or RST. What nobody did yet (`answered`, `mutual`, names) may
+        still come."""
 
     def close(self) -> None:
         """The end of all captures: every flow ends as it is taken. Observations, certificates and totals are complete
