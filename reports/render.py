@@ -143,6 +143,15 @@ def render_policy(listing: dict[str, Any]) -> str:
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
+def render_answer(answer: dict[str, Any]) -> str:
+    """`policy ask` for a terminal: the answer, then the steps that lead to it."""
+    by = [answer["path"]] if answer["path"] and answer["answer"] == "allowed" else answer["rules"]
+    lines = [f"{answer['answer']}: {', '.join(by)}" if by else answer["answer"], ""]
+    for step in answer["trace"]:
+        lines += _paragraph(step, "  ")
+    return "\n".join(visible(line) for line in lines) + "\n"
+
+
 def accounting(captures: Iterable[dict[str, Any]]) -> dict[str, int]:
     """Sums of the captures' accounting, by name."""
     sums = dict.fromkeys(LOSSES, 0)

@@ -247,9 +247,10 @@ class Endpoints:
         return tuple((str(network), endpoint.number) for network, endpoint in self._of.items())
 
     def at(self, text: str) -> Endpoint:
-        """The endpoint of an address, by longest prefix. ValueError if the text is no address."""
+        """The endpoint of an address, by longest prefix; of a network, the one that is all around it. ValueError if the
+        text is neither."""
         wanted = ip_network(text)
-        for length in range(wanted.max_prefixlen, -1, -1):
+        for length in range(wanted.prefixlen, -1, -1):
             found = self._of.get(wanted.supernet(new_prefix=length))
             if found is not None:
                 return found

@@ -129,19 +129,11 @@ class Facts:
 
     @property
     def crosses_external(self) -> bool:
-        return (self.source.zone == names.EXTERNAL) != (self.destination.zone == names.EXTERNAL)
+        return crossing(self.source, self.destination)[0]
 
     @property
     def crosses_internal(self) -> bool:
-        """Between the perimeter and whatever lies behind the internal firewall, or straight through both."""
-        behind = (names.INTERNAL, names.VPN, names.UNDECLARED)
-        one, other = self.source, self.destination
-        return (
-            (one.perimeter and other.zone in behind)
-            or (other.perimeter and one.zone in behind)
-            or (one.zone == names.EXTERNAL and other.inside)
-            or (other.zone == names.EXTERNAL and one.inside)
-        )
+        return crossing(self.source, self.destination)[1]
 
     @property
     def crosses(self) -> bool:
@@ -210,6 +202,19 @@ class Facts:
             return transport
         span = self.site.ports.span(self.port)
         return f"{'' if span.first == span.last else 'a port of '}{transport} {span}"
+
+
+def crossing(one: Endpoint, other: Endpoint) -> tuple[bool, bool]:
+    """(the external firewall is crossed, the internal one is): the latter lies between the perimeter and whatever is
+    behind it; from the Internet straight inside crosses both."""
+    behind = (names.INTERNAL, names.VPN, names.UNDECLARED)
+    inner = (
+        (one.perimeter and other.zone in behind)
+        or (other.perimeter and one.zone in behind)
+        or (one.zone == names.EXTERNAL and other.inside)
+        or (other.zone == names.EXTERNAL and one.inside)
+    )
+    return (one.zone == names.EXTERNAL) != (other.zone == names.EXTERNAL), inner
 
 
 def state_of(leg: Leg | None, observation: Observation) -> State:

@@ -348,7 +348,7 @@ def _is_judged(facts: Facts) -> tuple[bool, str]:
             return True, "it runs between inside and outside and is signalling or media"
     if facts.leg is not None and facts.leg.alone and _may_fit(one, other):
         return True, f"it fits {facts.leg.row}"
-    return False, "no firewall of the edge is concerned"
+    return False, "neither its ends nor its service concern the edge"
 
 
 def _perimeter_end(end: Endpoint, far: Endpoint) -> bool:

@@ -1,0 +1,334 @@
+"""A question without traffic: may X open port N of Y? With the steps that lead to the answer.
+
+Strategy: resolve both ends into the endpoints they mean, put the flow that was asked about to the same judge that sees
+traffic, once for each pair, and compare what it says. One answer for all pairs is the answer; several are `depends`,
+and the trace names a case of each. What a row or rule would need to see on the wire is taken as the question says;
+without a service nothing was said yet, so that only rules about the ends can speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+
+from rules import names
+from rules.declared import INNER
+from rules.endpoints import PEER_ROLES, Endpoint
+from rules.facts import Site, crossing
+from rules.judge import Judge
+from rules.observation import Answered, Evidence, Initiator, Mutual, Observation, Payload, StartTls, Stun, Tls
+from rules.observation import XmppNamespace as Xmpp
+from rules.paths import Leg, Path
+from rules.services import service_number, services
+from rules.topology import Topology
+from rules.transports import PORTED, TCP, TRANSPORTS
+from rules.verdict import ALLOWED, ATTEMPT, VIOLATION, Verdict
+
+DEPENDS: Final = "depends"
+CASES: Final = 4
+"""Cases of each verdict that a trace names: enough to see what they have in common."""
+
+ANY_SOURCE_PORT: Final = 61_999
+"""What a client opens from when nothing is said: above the relay range, as RFC 6335 6 has dynamic ports."""
+
+
+class UnknownEnd(Exception):
+    """The text names no end on this site; str() says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    source: str  # FQDN, address, network, zone or role id
+    destination: str
+    transport: int  # IP protocol number
+    port: int = 0  # 0 where the transport has none
+    source_port: int | None = None  # None: any
+    service: str | None = None  # a name of parsers.SERVICES, or `mtls`
+    time: int = 0  # ns since 1970, against which paths of the site expire
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    answer: str  # "allowed" | "violation" | "depends"
+    path: str | None  # the row that allows it, or that it fits; None where there is none or several
+    rules: tuple[str, ...]
+    trace: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    source: Endpoint
+    destination: Endpoint
+    source_port: int | None  # where it decides
+    verdict: Verdict
+
+    @property
+    def kind(self) -> str:
+        if self.verdict.verdict == ALLOWED:
+            return ALLOWED
+        return VIOLATION if self.verdict.verdict in (VIOLATION, ATTEMPT) else DEPENDS
+
+
+def ask(topology: Topology, question: Question) -> Answer:
+    """Raises UnknownEnd."""
+    site = Site(topology)
+    sources, destinations = _end(question.source, site), _end(question.destination, site)
+    if question.source != question.destination:
+        sources = [e for e in sources if not e.virtual] or sources  # a virtual address answers, its pool opens
+    judge = Judge(topology, "internal", site=site)
+    cases = [
+        _Case(source, destination, source_port if len(ports) > 1 else None, judge.judge(observation))
+        for source, destination in _pairs(sources, destinations)
+        for ports in [_source_ports(site, question, source, destination)]
+        for source_port in ports
+        for observation in [_observation(site, question, source, destination, source_port)]
+    ]
+    if not cases:
+        raise UnknownEnd(f"no address of '{question.source}' can speak with one of '{question.destination}'")
+    kinds = {case.kind for case in cases}
+    paths = {case.verdict.path for case in cases if case.verdict.path is not None}
+    rules = dict.fromkeys(rule for case in cases for rule in case.verdict.rules)
+    return Answer(
+        answer=kinds.pop() if len(kinds) == 1 else DEPENDS,
+        path=paths.pop() if len(paths) == 1 else None,
+        rules=tuple(rules),
+        trace=tuple(_trace(site, question, sources, destinations, cases)),
+    )
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------
+
+
+def _end(text: str, site: Site) -> list[Endpoint]:
+    """All endpoints that a word, name, address or network means."""
+    endpoints = [endpoint for endpoint in site.endpoints if not endpoint.special]
+    if text in names.ZONES:
+        return [endpoint for endpoint in endpoints if endpoint.zone == text]
+    if text in names.ROLES:
+        return _of_role(text, site, endpoints)
+    try:
+        network = ip_network(text)
+    except ValueError:
+        name = text.lower().removesuffix(".")
+        partners = site.topology.federation.sip_partners
+        called = {name} | {p.component for p in partners if name in (p.domain, p.access_fqdn)}
+        found = [e for e in endpoints if e.component in called or name in e.pools]
+        if not found:
+            raise UnknownEnd(f"'{text}' is no zone, role id, declared name, address or network here") from None
+        return found
+    within = [
+        e
+        for e in endpoints
+        if e.network is not None and e.network.prefixlen > network.prefixlen and e.network.network_address in network
+    ]
+    return [site.endpoints.at(text), *within]
+
+
+def _of_role(role: str, site: Site, endpoints: list[Endpoint]) -> list[Endpoint]:
+    """Clients and hosts of the Internet have no address in the file; nor have peers who may be anybody."""
+    found = [e for e in endpoints if e.has(role) and (role != names.INT_CLIENT or "clients.egress" not in e.sections)]
+    if not found and (role in PEER_ROLES or role in (names.EXT_CLIENT, names.CRL_HOST, names.DNS_RESOLVER)):
+        return [site.endpoints[0]]
+    if not found:
+        raise UnknownEnd(f"no address of this site has the role '{role}'")
+    return found
+
+
+def _pairs(sources: list[Endpoint], destinations: list[Endpoint]) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Pairs that can speak: of one address family, and of a dual-homed host the side that faces the other end."""
+    pairs = [
+        (source, destination)
+        for source in sources
+        for destination in destinations
+        if source != destination and _family(source, destination)
+    ]
+    facing = [pair for pair in pairs if _faces(*pair, sources) and _faces(pair[1], pair[0], destinations)]
+    yield from facing or pairs
+
+
+def _family(one: Endpoint, other: Endpoint) -> bool:
+    return one.network is None or other.network is None or one.network.version == other.network.version
+
+
+def _faces(end: Endpoint, far: Endpoint, all_of_it: list[Endpoint]) -> bool:
+    """The Edge and the proxy reach the inside from their inner addresses and the Internet from their outer ones."""
+    if end.component is None or not end.perimeter:
+        return True
+    sides = {(e.faces == {INNER}) for e in all_of_it if e.component == end.component}
+    if len(sides) < 2:
+        return True
+    inward = far.inside or far.zone in (names.PERIMETER_INT, names.UNDECLARED)
+    return (end.faces == {INNER}) == inward
+
+
+# --- the flow that is asked about ------------------------------------------------------------------------------------
+
+
+def _source_ports(site: Site, question: Question, source: Endpoint, destination: Endpoint) -> list[int]:
+    """One port of each class that a row between these ends tells apart."""
+    if question.source_port is not None:
+        return [question.source_port]
+    if question.transport not in PORTED:
+        return [0]
+    spans = [
+        span
+        for leg in site.by_transport.get(question.transport, ())
+        if source.number in leg.sources and destination.number in leg.destinations and _holds(leg, question.port)
+        for span in leg.source_ports
+    ]
+    return list(dict.fromkeys((*(span.first for span in spans), ANY_SOURCE_PORT)))
+
+
+def _holds(leg: Leg, port: int) -> bool:
+    return not leg.ports or any(port in span for span in leg.ports)
+
+
+_SERVICE_FACTS: Final[dict[str, dict[str, int]]] = {
+    # Whether a client certificate is shown is not said by `tls`; `mtls` says so.
+    "tls": {"tls": Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED, "mutual": Mutual.UNKNOWN},
+    "mtls": {"tls": Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED, "mutual": Mutual.YES},
+    "pseudo-tls": {"stun": Stun.PSEUDO_HELLO | Stun.PSEUDO_REPLY},
+    "turn": {"stun": Stun.REQUEST | Stun.ANSWERED | Stun.MS_TURN},
+    "stun": {"stun": Stun.REQUEST | Stun.ANSWERED},
+    "rtp": {"stun": Stun.RTP_10},
+    "xmpp": {"xmpp_namespace": Xmpp.SERVER, "xmpp_starttls": StartTls.PROCEEDED},
+}
+"""What a whole conversation in that service would show beyond its name."""
+
+
+def _observation(
+    site: Site, question: Question, source: Endpoint, destination: Endpoint, source_port: int
+) -> Observation:
+    ported = question.transport in PORTED
+    values = dict.fromkeys(Observation.__dataclass_fields__, 0)
+    values.update(
+        transport=question.transport,
+        source=source.number,
+        destination=destination.number,
+        source_port=site.ports.representative(source_port) if ported else 0,
+        destination_port=site.ports.representative(question.port) if ported else 0,
+        initiator=Initiator.SYN if question.transport == TCP else Initiator.FIRST_SURE,
+        answered=Answered.YES,
+        era=sum(1 for end in site.instants if end <= question.time),
+    )
+    if question.service is not None:
+        number = service_number("tls" if question.service == "mtls" else question.service)
+        assert number is not None, "checked by whoever asks"
+        values.update(
+            service=number,
+            services=1 << number,
+            evidence=Evidence.RECOGNISED,
+            payload=Payload.SOURCE
+            | Payload.DESTINATION
+            | Payload.DESTINATION_BEYOND_ALERT
+            | Payload.BOTH_DIRECTIONS_SEEN,
+            **_SERVICE_FACTS.get(question.service, {}),
+        )
+    return Observation(**values)
+
+
+def known_services() -> tuple[str, ...]:
+    """What a question may name as service."""
+    return (*services()[2:], "mtls")
+
+
+# --- trace -----------------------------------------------------------------------------------------------------------
+
+
+def _trace(
+    site: Site, question: Question, sources: list[Endpoint], destinations: list[Endpoint], cases: list[_Case]
+) -> Iterator[str]:
+    yield f"from {question.source}: {_list(sources)}"
+    yield f"to {question.destination}: {_list(destinations)}"
+    groups: dict[tuple[str, str | None, tuple[str, ...], str], list[_Case]] = {}
+    for case in cases:
+        verdict = case.verdict
+        groups.setdefault((case.kind, verdict.path, verdict.rules, _crossing(case)), []).append(case)
+    for (kind, _, _, way), members in groups.items():
+        if len(groups) > 1 or len(cases) > 1:
+            more = f" and {len(members) - CASES} more" if len(members) > CASES else ""
+            yield f"{kind}: {'; '.join(_pair(case) for case in members[:CASES])}{more}"
+        yield from _steps(site, question, members[0], way)
+
+
+def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[str]:
+    """Why the judge says so of one pair."""
+    yield way
+    # The judge's own steps, without the first (the ends, told above) and the last (the verdict).
+    yield from case.verdict.trace[1:-1]
+    for hit in case.verdict.hits:
+        yield f"{hit.rule}: {hit.reason}"
+    path = case.verdict.path
+    if path is not None:
+        row = next(row for row in site.paths if row.id == path)
+        yield f"{path} is there for: {row.purpose or row.why}"
+        return
+    for row, leg in _rows_held_back(site, question, case):
+        yield f"{leg.row} would allow it but does not apply: {row.why}"
+    nearest = next((hit.nearest_path for hit in case.verdict.hits if hit.nearest_path), None)
+    if nearest is not None:
+        yield f"the nearest row is {nearest}, which differs in its {_difference(site, question, case, nearest)}"
+
+
+def _rows_held_back(site: Site, question: Question, case: _Case) -> Iterator[tuple[Path, Leg]]:
+    for row in site.paths:
+        for leg in row.off_legs:
+            ends = case.source.number in leg.sources and case.destination.number in leg.destinations
+            if not row.applies and ends and leg.transport == question.transport and _holds(leg, question.port):
+                yield row, leg
+                break
+
+
+def _difference(site: Site, question: Question, case: _Case, nearest: str) -> str:
+    """In what the closest way of that row is another."""
+    row = next(row for row in site.paths if row.id == nearest)
+    told: list[list[str]] = []
+    for leg in row.legs:
+        differs: list[str] = []
+        if case.source.number not in leg.sources:
+            differs.append(f"source ({row.source})")
+        if case.destination.number not in leg.destinations:
+            differs.append(f"destination ({row.destination})")
+        if leg.transport != question.transport:
+            differs.append(f"transport ({TRANSPORTS[leg.transport]})")
+        if not _holds(leg, question.port):
+            differs.append(f"port ({', '.join(str(span) for span in leg.ports)})")
+        port = question.source_port if question.source_port is not None else ANY_SOURCE_PORT
+        if leg.source_ports and not any(port in span for span in leg.source_ports):
+            differs.append(f"source port ({', '.join(str(span) for span in leg.source_ports)})")
+        told.append(differs)
+    closest: list[str] = min(told, key=len)
+    return " and ".join(closest)
+
+
+def _crossing(case: _Case) -> str:
+    outer, inner = crossing(case.source, case.destination)
+    firewalls = {
+        (True, True): "both firewalls",
+        (True, False): "the external firewall",
+        (False, True): "the internal firewall",
+        (False, False): "no firewall",
+    }[outer, inner]
+    return f"{case.source.zone} to {case.destination.zone} crosses {firewalls}"
+
+
+def _pair(case: _Case) -> str:
+    port = f" from port {case.source_port}" if case.source_port is not None else ""
+    return f"{_called(case.source)}{port} to {_called(case.destination)}"
+
+
+def _called(endpoint: Endpoint) -> str:
+    """Name and address: a host with several addresses is told apart by them."""
+    address = endpoint.network
+    if endpoint.component is None or address is None or address.num_addresses != 1:
+        return str(endpoint)
+    return f"{endpoint} {address.network_address}"
+
+
+def _list(endpoints: list[Endpoint]) -> str:
+    if len(endpoints) == 1:
+        return f"{_called(endpoints[0])} in zone {endpoints[0].zone}"
+    more = f" and {len(endpoints) - CASES} more" if len(endpoints) > CASES else ""
+    return f"{len(endpoints)} ends: {', '.join(_called(e) for e in endpoints[:CASES])}{more}"

@@ -1,0 +1,128 @@
+"""Questions without traffic: forty answers of the documents, and what a trace owes to its reader."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from rules.ask import Question, UnknownEnd, ask
+from rules.load import load
+from rules.topology import Topology
+from rules.transports import transport_number
+from tests.policy.flows import CONTOSO, contoso
+
+SITES = Path(__file__).parents[1] / "sites"
+QUESTIONS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(Path(__file__).with_name("questions.yaml"))
+
+
+def site(name: str) -> Topology:
+    return contoso() if name == "contoso" else load(SITES / f"{name}.yaml")
+
+
+def put(entry: dict[str, Any]) -> Question:
+    number = transport_number(entry.get("transport", "tcp"))
+    assert number is not None
+    return Question(entry["from"], entry["to"], number, entry["port"], entry.get("source_port"), entry.get("service"))
+
+
+@pytest.mark.parametrize("entry", QUESTIONS, ids=lambda e: f"{e['from']}-{e['to']}-{e['port']}-{e['answer']}")
+def test_the_answer_of_the_documents(entry: dict[str, Any]) -> None:
+    answer = ask(site(entry.get("site", "contoso")), put(entry))
+    assert answer.answer == entry["answer"], "\n".join(answer.trace)
+    if "path" in entry:
+        assert answer.path == entry["path"]
+    if "rules" in entry:
+        assert set(entry["rules"]) <= set(answer.rules)
+    if answer.answer == "allowed":
+        assert answer.path is not None
+
+
+def told(**question: Any) -> str:
+    entry = {"transport": "tcp", **question}
+    return "\n".join(ask(contoso(), put(entry)).trace)
+
+
+def test_a_trace_says_what_a_firewall_engineer_asks_next() -> None:
+    """Who is meant, what is crossed, which row came nearest and in what it differs, what is switched off."""
+    bypass = told(**{"from": "edge01.contoso.net", "to": "fe01.contoso.net", "port": 5061})
+    assert "from edge01.contoso.net: " in bypass
+    assert "perimeter-int to internal crosses the internal firewall" in bypass
+    assert "int-sip-edge-to-other-fe would allow it but does not apply: director_bypass is strict" in bypass
+    near = told(**{"from": "edge-int", "to": "director", "port": 5062})
+    assert "the nearest row is int-sip-edge-to-director, which differs in its port (5061)" in near
+    source = told(**{"from": "203.0.113.30", "to": "198.51.100.30", "port": 443, "source_port": 40000})
+    assert "source port (50000-59999)" in source
+
+
+def test_a_trace_of_several_cases_names_one_of_each() -> None:
+    trace = told(**{"from": "fe", "to": "172.25.33.11", "port": 4443})
+    assert "allowed: fe01.contoso.net (fe) 192.168.10.90" in trace
+    assert "violation: fe02.contoso.net (fe) 192.168.10.91" in trace or "depends: fe02" in trace
+
+
+def test_paths_of_the_site_expire() -> None:
+    humongous = site("humongous")
+    question = Question("10.81.0.31", "edge-int", 6, 22)
+    assert ask(humongous, question).path == "local-ssh"
+    later = Question("10.81.0.31", "edge-int", 6, 22, time=1_800_000_000_000_000_000)
+    assert ask(humongous, later).path is None
+
+
+@pytest.mark.parametrize("end", ["nowhere.example", "edge-ext-vip-av", "300.1.1.1", ""])
+def test_an_end_that_means_nothing_here(end: str) -> None:
+    with pytest.raises(UnknownEnd):
+        ask(contoso(), Question(end, "edge-int", 6, 443))
+
+
+def test_a_network_means_all_that_is_in_it() -> None:
+    lan = ask(contoso(), Question("192.168.20.0/25", "edge-int", 17, 3478))
+    assert (lan.answer, lan.path) == ("allowed", "int-av-udp")
+    mixed = ask(contoso(), Question("198.51.100.0/24", "edge-ext-av", 17, 50380))
+    assert mixed.answer == "depends"
+
+
+def edgewarden(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monitor.cli", "policy", "ask", "--topology", str(CONTOSO), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "answer"),
+    [
+        (["--from", "fe", "--to", "edge-int", "--port", "5061"], 0, "allowed"),
+        (["--from", "edge-int", "--to", "fe", "--port", "5061"], 1, "violation"),
+        (["--from", "fe", "--to", "edge-int", "--port", "4443"], 3, "depends"),
+    ],
+)
+def test_the_command(arguments: list[str], status: int, answer: str) -> None:
+    done = edgewarden(*arguments, "--format", "json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["answer"]) == (status, answer)
+    assert list(told) == ["answer", "path", "rules", "trace"]
+    words = edgewarden(*arguments).stdout
+    assert words.startswith(answer)
+    assert all(len(line) <= 120 for line in words.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "nobody", "--to", "fe", "--port", "1"], "'nobody' is no zone, role id"),
+        (["--from", "fe", "--to", "fe", "--port", "1", "--transport", "tcpp"], "is no transport"),
+        (["--from", "fe", "--to", "edge-int"], "--port is missing"),
+        (["--from", "fe", "--to", "edge-int", "--port", "0"], "is no port"),
+        (["--from", "fe", "--to", "edge-int", "--transport", "esp", "--port", "5"], "has no ports"),
+        (["--from", "fe", "--to", "edge-int", "--port", "5", "--service", "siip"], "is no service"),
+    ],
+)
+def test_a_mistake_is_told(arguments: list[str], words: str) -> None:
+    done = edgewarden(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
