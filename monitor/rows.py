@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.fields import FIELDS, FLAG, JUDGED, LIST, NUMBER, TEXT, TIME
+from reports.visible import csv_cell
 
 Tree = dict[str, Any]  # key → Tree, or the Field of a leaf
 
@@ -129,22 +130,13 @@ def csv_judged(values: Mapping[str, Any]) -> str:
         value = values.get(field.name)
         if isinstance(value, (list, tuple)):
             value = ";".join(str(item).replace(";", "\\;") for item in value)
-        cells.append(csv_quoted("" if value is None else str(value)))
+        cells.append(csv_cell("" if value is None else str(value)))
     return "".join("," + cell for cell in cells)
 
 
 def compact(value: object) -> str:
     """JSON as the lines have it: no blanks, text as it is."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def csv_quoted(cell: str) -> str:
-    """One CSV cell (RFC 4180), with an apostrophe before what a spreadsheet would take for a formula."""
-    if cell.startswith(("=", "+", "-", "@")):
-        cell = "'" + cell
-    if any(char in cell for char in ',"\n\r'):
-        cell = '"' + cell.replace('"', '""') + '"'
-    return cell
 
 
 def times(column: Any) -> Any:

@@ -19,3 +19,12 @@ def visible(text: str) -> str:
         return text
     text = HIDDEN.sub(lambda match: f"\\u{{{ord(match.group()):04x}}}", text)
     return "".join(char if not 0xD800 <= ord(char) <= 0xDFFF else f"\\x{ord(char) & 0xFF:02x}" for char in text)
+
+
+def csv_cell(cell: str) -> str:
+    """One CSV cell (RFC 4180), with an apostrophe before what a spreadsheet would take for a formula."""
+    if cell.startswith(("=", "+", "-", "@")):
+        cell = "'" + cell
+    if any(char in cell for char in ',"\n\r'):
+        cell = '"' + cell.replace('"', '""') + '"'
+    return cell

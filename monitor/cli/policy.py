@@ -32,7 +32,9 @@ def add(commands: Any) -> None:
         example="edgewarden policy list --topology contoso.yaml --format json",
     )
     add_topology(listing, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
-    listing.add_argument("--format", choices=("text", "json"), default="text", help="of the list (default text)")
+    listing.add_argument(
+        "--format", choices=("text", "json", "csv", "markdown"), default="text", help="of the list (default text)"
+    )
     add_output(listing, "the list")
     explain = command(
         groups,
@@ -75,6 +77,7 @@ def _port(text: str) -> int:
 
 
 def run_list(arguments: argparse.Namespace, messages: Messages) -> int:
+    from reports.policy_tables import policy_csv, policy_markdown
     from reports.render import render_policy
     from rules.explain import policy_list
 
@@ -85,7 +88,8 @@ def run_list(arguments: argparse.Namespace, messages: Messages) -> int:
         if arguments.format == "json":
             out.write_text(json.dumps(listing, indent=2, ensure_ascii=False) + "\n")
         else:
-            out.write_text(render_policy(listing))
+            render = {"text": render_policy, "csv": policy_csv, "markdown": policy_markdown}[arguments.format]
+            out.write_text(render(listing))
     return DONE
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 
 import pytest
 
+from reports.policy_tables import policy_csv, policy_markdown
 from rules.catalogue import RULE_IDS
+from rules.components import PortRange
 from rules.explain import policy_explain, policy_list
 from rules.rows import table
-from rules.site_policy import Policy, RuleSeverity
+from rules.site_policy import LocalPath, Policy, RuleSeverity, Selector
+from rules.topology import Topology
 from tests.policy.flows import contoso
 from tests.policy.test_paths import LYNC_2013
 
@@ -81,3 +86,32 @@ def test_an_explanation_says_what_matters() -> None:
     assert "does not apply here" in off
     assert "public_im is off" in off
     assert "not built yet" in policy_explain("cert-expired")
+
+
+def hostile() -> Topology:
+    """A site whose own path carries what a spreadsheet, a wiki or a terminal would obey."""
+    ends = (Selector("role", "fe"),), (Selector("role", "edge-int"),)
+    ports = (PortRange(9, 9), PortRange(12, 12))
+    path = LocalPath("local-x", *ends, "tcp", ports, reason="=1+1|<b>\u202e,")
+    return replace(contoso(), policy=Policy(local_paths=(path,)))
+
+
+def test_the_list_as_csv_has_every_path_and_rule() -> None:
+    listed = policy_list(hostile())
+    rows = list(csv.DictReader(io.StringIO(policy_csv(listed))))
+    assert [(row["kind"], row["id"]) for row in rows] == [
+        *(("path", path["id"]) for path in listed["paths"]),
+        *(("rule", rule["id"]) for rule in listed["rules"]),
+    ]
+    own = next(row for row in rows if row["id"] == "local-x")
+    assert (own["applies"], own["ports"]) == ("yes", "9;12")
+    assert own["why"] == "'=1+1|<b>\\u{202e},"
+
+
+def test_the_list_as_markdown_is_two_whole_tables() -> None:
+    lines = policy_markdown(policy_list(hostile())).splitlines()
+    cells = {line.replace("\\|", "").count("|") for line in lines if line.startswith("|")}
+    assert cells == {11, 6}
+    own = next(line for line in lines if "local-x" in line)
+    assert "\\|\\<b\\>" in own
+    assert "\u202e" not in own
