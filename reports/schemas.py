@@ -11,14 +11,14 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-NAMES: Final = ("audit", "flows", "findings")
+NAMES: Final = ("audit", "flows", "findings", "explain")
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(name: str) -> Schema:
     """The schema of one output. name: one of NAMES."""
-    return {"audit": _audit, "flows": _flow_line, "findings": _findings}[name]()
+    return {"audit": _audit, "flows": _flow_line, "findings": _findings, "explain": _explain}[name]()
 
 
 def schema_text(name: str) -> str:
@@ -338,4 +338,61 @@ def _findings() -> Schema:
         "attempts": _list({"$ref": "#/$defs/attempt"}),
     }
     title = "edgewarden findings --format json"
+    return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
+
+
+# --- one finding ------------------------------------------------------------------------------------------------------
+
+
+def _explain() -> Schema:
+    path = {
+        **dict.fromkeys(("id", "purpose", "position", "source", "destination", "transport", "service"), _TEXT),
+        "ports": _list({"type": ["integer", "string"]}),
+        "ends_compared": _FLAG,
+        "differs": _TEXTS,
+    }
+    slice_ = {
+        "path": _TEXT,
+        "sha256": _SHA256,
+        "packets": _COUNT,
+        "state": _one_of("intact", "missing", "changed", "unreadable"),
+        "why": _or_null(_SAID),
+    }
+    end = _object({"ip": _or_null(_TEXT), "port": _or_null(_PORT)})
+    packet = {
+        "number": _NUMBERED,
+        "time": _TEXT,
+        "length": _COUNT,
+        "source": end,
+        "destination": end,
+        "transport": _or_null(_TEXT),
+        "flags": _or_null(_TEXTS),
+        "protocols": _TEXTS,
+        "layers": _list(_object({"name": _TEXT, "lines": _TEXTS})),
+    }
+    dissection = {
+        "tool": _SAID,
+        "version": _SAID,
+        "packets": _list(_object(packet)),
+        "cut": _FLAG,
+        "fault": _or_null(_SAID),
+    }
+    fields = {
+        "schema": {"const": 1},
+        "finding": {"$ref": "#/$defs/finding"},
+        "rule": _object(
+            {
+                "id": _SAID,
+                "text": _or_null(_SAID),
+                "sources": _TEXTS,
+                "controls": {"type": "object", "additionalProperties": _TEXTS},
+            }
+        ),
+        "nearest_path": _or_null(_object(path)),
+        "allowed_by": _or_null(_SAID) | {"description": "the local path in YAML that would allow it"},
+        "evidence": _list(_object(slice_)),
+        "dissection": _or_null(_object(dissection)),
+        "no_dissection": _or_null(_SAID) | {"description": "why there is none"},
+    }
+    title = "edgewarden explain --format json"
     return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "schema",
         run,
         summary="JSON Schema of an output",
-        description="Prints the JSON Schema (2020-12) of what audit, flows (one line) or findings write as JSON.",
+        description="Prints the JSON Schema (2020-12) of what one of these commands writes as JSON; of flows, a line.",
         example="edgewarden schema audit --output audit.schema.json",
     )
     parser.add_argument("name", choices=NAMES, help="the command whose output it describes")

@@ -34,7 +34,7 @@ ADDED: Final = "(flows > 0 OR packets > 0)"
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Nothing = everything. Times in nanoseconds, `time_to` exclusive; `severity`: the lowest; `sensor`: a name or a
-    position; `component`: of either end, in any case."""
+    position; `component`: of either end, in any case; `finding`: how its id begins."""
 
     time_from: int | None = None
     time_to: int | None = None
@@ -42,6 +42,7 @@ class Filter:
     severity: str | None = None
     rule: str | None = None
     component: str | None = None
+    finding: str | None = None
 
     def where(
         self, *, component: tuple[str, str] | None = None, rule: str | None = "rule", whole: str | None = None
@@ -105,6 +106,9 @@ class _Sum:
 
 def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[str, Any]]:
     where, values = chosen.where(component=_ENDS, whole="finding_deltas")
+    if chosen.finding is not None:
+        where += " AND substr(finding, 1, ?) = ?"
+        values += [len(chosen.finding), chosen.finding]
     wordings: dict[int, dict[str, Any]] = {}
     found: dict[str, _Sum] = {}
     for number, text in connection.execute("SELECT id, text FROM wordings"):
@@ -188,6 +192,7 @@ def _config_findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator
         if (
             chosen.grave_enough(finding["severity"])
             and chosen.rule in (None, finding["rule"])
+            and finding["id"].startswith(chosen.finding or "")
             and (chosen.component is None or chosen.component.lower() == component)
         ):
             yield finding

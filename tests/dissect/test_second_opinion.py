@@ -44,8 +44,8 @@ def test_names_are_compared(ours: dict[str, Any], theirs: list[str] | None, agre
 
 
 def test_the_sample_captures_are_read_alike(capfd: pytest.CaptureFixture[str]) -> None:
-    """Both sensors. The services are those of the scenarios that made the captures; random octets at port 445 are
-    SMB for tshark by the port alone, and an SSH banner it knows at port 22 only."""
+    """Both sensors. The services are those of the scenarios that made the captures. The two may differ where we name
+    nothing alone; an SSH banner is known to tshark at port 22 only."""
     captures = [f"{position}={path}" for position, path in BROKEN.items()]
     words = ["audit", "-q", "--topology", TOPOLOGY, "--format", "json", *captures]
     assert main([*words, "--second-opinion"]) == 1
@@ -61,12 +61,12 @@ def test_the_sample_captures_are_read_alike(capfd: pytest.CaptureFixture[str]) -
         assert second["version"]
         at = (finding["rule"], finding["destination"]["port"])
         if second["agrees"] is False:
-            differing.add((*at, *second["protocols"]))
+            differing.add(finding["service"])
         elif second["agrees"] is None:
             undecided.add(at)
         elif finding["service"] in ("sip", "http", "dns", "rtp", "xmpp", "ssh"):
             assert finding["service"] in second["protocols"]
-    assert differing == {("edge-to-internal-unlisted", 445, "nbss", "smb")}
+    assert differing <= {"unknown"}
     assert undecided == {("tls-expected-cleartext", 443)}
 
     for finding in result["findings"]:

@@ -32,6 +32,7 @@ COMMANDS = commands(build_parser())
 def test_the_list_of_commands_is_what_it_should_be() -> None:
     assert set(COMMANDS) == {
         "audit",
+        "explain",
         "findings",
         "flows",
         "simulate",
@@ -39,6 +40,7 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "topology schema",
         "topology new",
         "policy list",
+        "policy ask",
         "policy explain",
         "settings check",
         "settings schema",
