@@ -128,6 +128,27 @@ def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def period_before(period: Period, zone: tzinfo) -> Period | None:
+    """The period that ends where this one begins: of the same kind, else as long by the clock on the wall.
+
+    None where FIRST_YEAR leaves no room for one.
+    """
+    for form, kind, read in _READERS:
+        found = form.fullmatch(period.label)
+        if found:
+            first = first_day(kind, read(found) - timedelta(days=1))
+            while first.year >= FIRST_YEAR:
+                before = calendar_period(kind, first, zone)
+                if before.start < before.end:  # else a day that the zone skipped
+                    return before
+                first = first_day(kind, first - timedelta(days=1))
+            return None
+    start, end = _shown(period.start, zone), _shown(period.end, zone)
+    beginning = datetime(FIRST_YEAR, 1, 1)
+    earlier = instant(start - min(end - start, start - beginning), zone) if start > beginning else period.start
+    return between(earlier, period.start) if earlier < period.start else None
+
+
 def parse_period(text: str, zone: tzinfo) -> Period:
     """What a word for a period means in a zone. Raises ValueError with a sentence.
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.periods import instant, parse_period, zone_named
+from monitor.periods import instant, parse_period, period_before, zone_named
 
 # (words, zone, start, end). Offsets by the zone's law: Berlin +01:00 and +02:00 in summer.
 PERIODS = [
@@ -146,3 +146,31 @@ def test_an_instant_is_when_the_wall_first_shows_it(zone_name: str, wall: dateti
 def test_instants_keep_the_order_of_wall_times(zone_name: str, wall: datetime, more: timedelta) -> None:
     zone = zone_named(zone_name)
     assert instant(wall, zone) <= instant(wall + more, zone)
+
+
+@pytest.mark.parametrize(
+    ("words", "zone", "start"),
+    [
+        ("2026-11-22", "UTC", "2026-11-21T00:00Z"),
+        ("2026-03-30", "Europe/Berlin", "2026-03-29T00:00+01:00"),  # a day of 23 hours
+        ("2026-W01", "UTC", "2025-12-22T00:00Z"),
+        ("2026-03", "UTC", "2026-02-01T00:00Z"),
+        ("2026-Q1", "UTC", "2025-10-01T00:00Z"),
+        ("2011-12-31", "Pacific/Apia", "2011-12-29T00:00-10:00"),  # the 30th did not happen
+        ("2026-11-08..2026-11-14", "UTC", "2026-11-01T00:00Z"),
+        ("2026-03-29..2026-04-04", "Europe/Berlin", "2026-03-22T00:00+01:00"),  # seven days, not 167 hours
+        ("2026-11-22T08:00..2026-11-22T09:30", "Asia/Kathmandu", "2026-11-22T06:30+05:45"),
+        ("1970-01-02..1970-01-04", "UTC", "1970-01-01T00:00Z"),  # no further back than that
+    ],
+)
+def test_the_period_before_ends_where_this_one_begins(words: str, zone: str, start: str) -> None:
+    place = zone_named(zone)
+    period = parse_period(words, place)
+    before = period_before(period, place)
+    assert before is not None
+    assert (before.start, before.end) == (datetime.fromisoformat(start).astimezone(UTC), period.start)
+
+
+@pytest.mark.parametrize("words", ["1970-01-01", "1970-W02", "1970-01", "1970-Q1", "1970-01-01..9997-12-31"])
+def test_nothing_is_before_the_first_year(words: str) -> None:
+    assert period_before(parse_period(words, UTC), UTC) is None
