@@ -1,25 +1,16 @@
-"""Times at the border: nanoseconds since 1970 UTC inside, ISO 8601 outside."""
+"""Times at the border: nanoseconds since 1970 UTC inside, ISO 8601 outside. Writing them is `reports.moments`'s."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from reports.moments import EPOCH, iso, iso_or_none
+
+__all__ = ["iso", "iso_or_none", "parse_time"]
+
 _FRACTION: Final = re.compile(r"[.,](\d{1,9})")
-
-
-def iso(nanoseconds: int) -> str:
-    """UTC with microseconds, with nanoseconds where the time has them; as the rows of `flows` write it."""
-    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
-    moment = (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    digits = f"{fraction:09d}"
-    return f"{moment}.{digits[:6] if digits.endswith('000') else digits}Z"
-
-
-def iso_or_none(nanoseconds: int | None) -> str | None:
-    return None if nanoseconds is None else iso(nanoseconds)
 
 
 def parse_time(text: str) -> int:
