@@ -46,14 +46,18 @@ MISSING_HERE: Final = 3
 
 @dataclass(slots=True)
 class Audit:
-    """What a run gave: the published dictionary, and what decides the exit status and feeds the evidence."""
+    """What a run gave: the published dictionary, and what decides the exit status and feeds the evidence.
+
+    doubts: what is amiss with what was seen, whatever else was watched."""
 
     result: dict[str, Any]
+    topology: Topology
     mistakes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
     runs: list[tuple[Replay, Aggregate]] = field(default_factory=list)
     inconclusive: bool = False
+    doubts: list[str] = field(default_factory=list)
 
     def worst(self) -> str | None:
         """Severity of the gravest finding that counts: not at position `config`, not waived."""
@@ -113,7 +117,7 @@ def audit(
         ],
         "coverage": {"observable": observable, "not_observable": not_observable},
     }
-    outcome = Audit(result, mistakes=list(mistakes), found=found, runs=runs)
+    outcome = Audit(result, topology, mistakes=list(mistakes), found=found, runs=runs)
     for replay, _ in runs:
         outcome.mistakes.extend(replay.mistakes)
         outcome.notes.extend(replay.broken)
@@ -125,6 +129,7 @@ def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, A
     """Verdict and reason of the whole run."""
     doubts = _doubts(outcome, topology, runs)
     outcome.inconclusive = bool(doubts)
+    outcome.doubts = _amiss(runs)
     result = outcome.result
     counted = [f for f in result["findings"] if f["position"] != CONFIG and f["severity"] != "info"]
     open_ones = [f for f in counted if not f["waived_by"]]
@@ -156,7 +161,7 @@ def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Agg
         doubts.append(f"no IP packet was seen at position {position}")
     for replay, _ in runs:
         if replay.one_way:
-            doubts.append(f"the tap at {replay.sensor.label} shows one direction only")
+            doubts.append(_one_way(replay))
         for capture in replay.captures:
             if not capture.packets:
                 doubts.append(f"{capture.path} holds no packet")
@@ -171,6 +176,16 @@ def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Agg
         )
     doubts.extend(f"not judged: {mistake}" for mistake in outcome.mistakes)
     return doubts
+
+
+def _amiss(runs: Sequence[tuple[Replay, Aggregate]]) -> list[str]:
+    """Those of the doubts that stay whatever else is watched of the same time."""
+    one_way = [_one_way(replay) for replay, _ in runs if replay.one_way]
+    return one_way + [note for replay, _ in runs for note in replay.broken]
+
+
+def _one_way(replay: Replay) -> str:
+    return f"the tap at {replay.sensor.label} shows one direction only"
 
 
 def _totals(runs: Sequence[tuple[Replay, Aggregate]], figures: Sequence[CaptureFigures]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from monitor.judged import final_verdict
 from monitor.learned import Learned
 from monitor.replay import CaptureFigures
 from monitor.rows import compact
+from monitor.scope import scope_of
 from monitor.sums import Ports, Sums
 from reports.visible import visible
 from rules.catalogue import controls_of
@@ -133,6 +134,7 @@ class Entry:
     paths: tuple[Count, ...]
     config: tuple[str, ...]
     evidence: tuple[Evidence, ...]
+    scope: str = "{}"
 
 
 def figures(outcome: Audit) -> list[CaptureFigures]:
@@ -166,6 +168,12 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
         paths=tuple(paths),
         config=tuple(compact(finding) for finding in result["findings"] if finding["position"] == CONFIG),
         evidence=tuple(evidence[delta.finding] for delta in deltas if delta.finding in evidence),
+        scope=scope_of(
+            outcome.topology,
+            [path["id"] for path in result["paths"]],
+            (result["coverage"]["observable"], result["coverage"]["not_observable"]),
+            outcome.doubts,
+        ),
     )
 
 

@@ -170,6 +170,20 @@ MIGRATIONS: Final = (
             "CREATE INDEX path_deltas_by_time ON path_deltas (first)",
         ),
     ),
+    Migration(
+        5,
+        "what stands behind a run's silence, and the reports that were made",
+        (
+            # JSON of reports.source.Scope, without what is as it is there by default.
+            "ALTER TABLE runs ADD COLUMN scope TEXT NOT NULL DEFAULT '{}'",
+            # One row a report that a schedule made; files: paths, JSON. asked: out of turn; partial: before its end.
+            """CREATE TABLE report_runs (
+                id INTEGER PRIMARY KEY, schedule TEXT NOT NULL, label TEXT NOT NULL, start INTEGER NOT NULL,
+                end INTEGER NOT NULL, asked INTEGER NOT NULL, partial INTEGER NOT NULL, made INTEGER NOT NULL,
+                files TEXT NOT NULL)""",
+            "CREATE UNIQUE INDEX reports_once ON report_runs (schedule, start, end) WHERE NOT asked AND NOT partial",
+        ),
+    ),
 )
 
 LATEST: Final = MIGRATIONS[-1].number

@@ -34,7 +34,8 @@ ADDED: Final = "(flows > 0 OR packets > 0)"
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Nothing = everything. Times in nanoseconds, `time_to` exclusive; `severity`: the lowest; `sensor`: a name or a
-    position; `component`: of either end, in any case; `finding`: how its id begins."""
+    position; `component`: of either end, in any case; `finding`: how its id begins; `begun`: deltas that begin in the
+    time asked for (of a report, whose days add up to weeks) instead of those that reach into it."""
 
     time_from: int | None = None
     time_to: int | None = None
@@ -43,6 +44,7 @@ class Filter:
     rule: str | None = None
     component: str | None = None
     finding: str | None = None
+    begun: bool = False
 
     def where(
         self, *, component: tuple[str, str] | None = None, rule: str | None = "rule", whole: str | None = None
@@ -54,7 +56,9 @@ class Filter:
         if self.time_from is not None or self.time_to is not None:
             reach = "last >= ? AND first < ?"
             quarter = f"run, sensor, finding, first / {QUARTER}"
-            if whole is not None:
+            if self.begun:
+                reach = "first >= ? AND first < ?"
+            elif whole is not None:
                 reach = f"({quarter}) IN (SELECT {quarter} FROM {whole} WHERE {ADDED} AND {reach})"  # noqa: S608
             conditions.append(reach)
             values += [self.time_from or 0, _NEVER if self.time_to is None else self.time_to]

@@ -110,6 +110,7 @@ class Record:
             policy=entry.policy,
             verdict=entry.verdict,
             why=entry.why,
+            scope=entry.scope,
         )
         for capture in entry.captures:
             self._insert_capture(run, capture)
