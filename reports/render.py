@@ -34,7 +34,7 @@ _WIDTH: Final = 100
 _FEW: Final = 20
 """Rules of one reason that are still named one by one on a terminal; the JSON and the HTML name all."""
 
-_VERDICTS: Final = {
+VERDICTS: Final = {
     "violations": "VIOLATIONS",
     "inconclusive": "INCONCLUSIVE",
     "no-violation-seen": "NO VIOLATION SEEN",
@@ -47,7 +47,7 @@ def render_json(result: dict[str, Any]) -> str:
 
 def render_text(result: dict[str, Any]) -> str:
     """A page for a terminal, plain characters only, lines of at most 100 columns where words allow."""
-    lines = [*_paragraph(f"{_VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
+    lines = [*_paragraph(f"{VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
     lines += _captures(result)
     lines += _findings(result)
     lines += _attempts(result)
@@ -92,7 +92,7 @@ def render_store(known: dict[str, Any]) -> str:
 
 def render_html(result: dict[str, Any]) -> str:
     """One self-contained page."""
-    page = _template("audit.html").render(
+    page = template("audit.html").render(
         result=result,
         severities=[
             (severity, found)
@@ -106,7 +106,8 @@ def render_html(result: dict[str, Any]) -> str:
         loss_names=LOSSES,
         began=min((c["first"] for c in result["captures"] if c["first"]), default=None),
         ended=max((c["last"] for c in result["captures"] if c["last"]), default=None),
-        title=_VERDICTS[result["verdict"]].capitalize(),
+        title=VERDICTS[result["verdict"]].capitalize(),
+        moment=moment,
     )
     return str(page)
 
@@ -194,7 +195,8 @@ def moment(text: str | None) -> str:
 
 
 @cache
-def _template(name: str) -> Any:
+def template(name: str) -> Any:
+    """A page of `reports/templates`, with escaping on."""
     environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,

@@ -11,14 +11,21 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-NAMES: Final = ("audit", "flows", "findings", "explain")
+NAMES: Final = ("audit", "flows", "findings", "explain", "report")
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema(name: str) -> Schema:
     """The schema of one output. name: one of NAMES."""
-    return {"audit": _audit, "flows": _flow_line, "findings": _findings, "explain": _explain}[name]()
+    described = {
+        "audit": _audit,
+        "flows": _flow_line,
+        "findings": _findings,
+        "explain": _explain,
+        "report": _report,
+    }
+    return described[name]()
 
 
 def schema_text(name: str) -> str:
@@ -395,4 +402,92 @@ def _explain() -> Schema:
         "no_dissection": _or_null(_SAID) | {"description": "why there is none"},
     }
     title = "edgewarden explain --format json"
+    return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
+
+
+# --- a period ---------------------------------------------------------------------------------------------------------
+
+
+def _report() -> Schema:
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    sensor = _object(
+        {
+            "sensor": _TEXT,
+            "position": _POSITION,
+            "share": share | {"description": "of the time from period.from to period.until"},
+            "first": _or_null(_TIME),
+            "last": _or_null(_TIME),
+            "gaps": _list(
+                _object({"from": _TIME, "to": _TIME, "why": _or_null(_SAID)}),
+                description="of a second or more, the 200 longest; why: as far as the record knows",
+            ),
+            "gap_count": _COUNT,
+            "packets": _COUNT,
+            "bytes": _COUNT,
+            "accounting": _object(dict.fromkeys(_ACCOUNTING, _COUNT)),
+            "quality": _object(dict.fromkeys(_QUALITY, _COUNT)),
+            "lost": _object(dict.fromkeys(("queue", "interrupted", "kernel", "nic"), _COUNT)),
+            "loss": share | {"description": "share of the packets on the wire that could not be judged"},
+        }
+    )
+    coverage = _object(
+        {
+            "min_share": share,
+            "max_loss": share,
+            "positions": _list(
+                _object({"position": _POSITION, "share": share}),
+                description="required ones, and for how much of the time all was watched there",
+            ),
+            "sensors": _list(sensor),
+            "observable": _TEXTS,
+            "not_observable": _list(_object({"rule": _SAID, "why": _SAID})),
+        }
+    )
+    totals = ("packets", "flows", "allowed", "violation", "attempt", "out_of_scope", "undecided")
+    brief = {"id": _SAID, "rule": _SAID, "severity": _SEVERITY, "position": _POSITION, "reason": _TEXT}
+    changes = _object(
+        {
+            "before": _or_null(_object({"label": _SAID, "from": _TIME, "to": _TIME})),
+            "compared": _list(_POSITION, description="positions that were watched in both periods"),
+            "new": _list(_SAID, description="ids of findings"),
+            "gone": _list(_object({**brief, "first": _TIME, "last": _TIME})),
+        }
+    )
+    path = {"id": _SAID, "flows": _COUNT, "bytes": _COUNT, "first": _or_null(_TIME), "last": _or_null(_TIME)}
+    judged = {
+        "version": _SAID,
+        "topology": _DIGEST,
+        "policy": _object({"version": _SAID, "digest": _DIGEST}),
+        "runs": _NUMBERED,
+    }
+    fields = {
+        "schema": {"const": 1},
+        "product": {"const": "edgewarden"},
+        "version": _SAID,
+        "organization": _TEXT,
+        "period": _object(
+            {
+                "label": _SAID,
+                "from": _TIME,
+                "to": _TIME,
+                "until": _TIME | {"description": "to, or when the report was made if that was before"},
+                "zone": _SAID,
+                "partial": _FLAG,
+            }
+        ),
+        "verdict": _one_of("no-violation-seen", "violations", "inconclusive"),
+        "why": _SAID,
+        "coverage": coverage,
+        "totals": _object(dict.fromkeys(totals, _COUNT)),
+        "severities": _object(
+            dict.fromkeys(("critical", "high", "medium", "low", "info"), _COUNT),
+            description="findings in traffic; those at position config do not count",
+        ),
+        "findings": _list({"$ref": "#/$defs/finding"}),
+        "changes": changes,
+        "attempts": _list({"$ref": "#/$defs/attempt"}),
+        "paths": _list(_object(path), description="every path that applied; flows counts allowed ones"),
+        "judged": _list(_object(judged), description="what judged, the last last"),
+    }
+    title = "edgewarden report --format json"
     return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}

@@ -24,13 +24,14 @@ LOST: Final = ("queue", "interrupted", "kernel", "nic")
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What one sensor watched of a window. spans: in order, apart from each other, within the window. live: seen by a
-    sensor that ran, not read from captures. Counts are those of the deltas that belong to the window; lost: by LOST."""
+    """What one sensor watched of a window. spans: in order, apart from each other, within the window. why: reasons of
+    gaps between them, by (end of the one, start of the other). Counts are those of the deltas that belong to the
+    window; lost: by the names of LOST."""
 
     sensor: str
     position: str
-    live: bool
     spans: tuple[Span, ...]
+    why: Mapping[Span, str]
     packets: int
     octets: int
     accounting: Mapping[str, int]

@@ -35,6 +35,7 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "explain",
         "findings",
         "flows",
+        "report",
         "simulate",
         "topology check",
         "topology schema",
