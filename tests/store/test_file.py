@@ -160,7 +160,10 @@ def test_migrations_from_each_version(number: int, path: Path, audit: Audit, ask
         connection.execute("INSERT INTO migrations VALUES (?, ?, 'then')", (step.number, step.name))
         connection.execute(f"PRAGMA user_version = {step.number}")
     if steps:
-        connection.execute("INSERT INTO runs VALUES (7, 'audit', 1, '0', 'Contoso', 't', 'p', 'inconclusive', 'why')")
+        connection.execute(
+            "INSERT INTO runs (id, kind, recorded, version, organization, topology, policy, verdict, why) "
+            "VALUES (7, 'audit', 1, '0', 'Contoso', 't', 'p', 'inconclusive', 'why')"
+        )
     connection.close()
     assert ask()[0] == (0 if number else 2)
     _, result, _ = audit(*both(BROKEN))
