@@ -14,7 +14,7 @@ asked about the whole stays exact, a day is then told by the longer spells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -76,22 +76,27 @@ class Group:
     """Violating or attempted flows of one observation and, where its rules look at one, one subject."""
 
     quarters: dict[int, Share] = field(default_factory=dict)
-    samples: list[tuple[tuple[Any, ...], Any]] = field(default_factory=list)  # (key, one-row table)
+    # (key, one-row table); live also (key, None): the flow is no sample of these any more
+    samples: list[tuple[tuple[Any, ...], Any]] = field(default_factory=list)
 
     @property
-    def first(self) -> int | None:
-        return min((s.sums.first for s in self.quarters.values() if s.sums.first is not None), default=None)
+    def began(self) -> float:
+        return min((_began(share.sums) for share in self.quarters.values()), default=inf)
 
 
 class Aggregate:
-    """The sink of one sensor's replay. split: by quarters of an hour, for a record."""
+    """The sink of one sensor's replay, or of a live session, which hands over sums with signs.
 
-    def __init__(self, *, split: bool = False) -> None:
+    split: by quarters of an hour, for a record. subjects, sources: other bounds than those above.
+    """
+
+    def __init__(self, *, split: bool = False, subjects: int | None = None, sources: int | None = None) -> None:
         self.by_observation: dict[tuple[int, int], Sums] = {}  # (observation, quarter)
         self.groups: dict[tuple[int, tuple[str, ...]], Group] = {}
         self.grain = QUARTER if split else 0  # nanoseconds told apart
         self._subjects: dict[str, set[str]] = {}
-        self._sources_left = SOURCES
+        self._subjects_kept = SUBJECTS_PER_SENSOR if subjects is None else subjects
+        self.sources_left = SOURCES if sources is None else sources
 
     def rows(self, batch: Any, learned: Learned) -> None:
         columns = {
@@ -128,18 +133,23 @@ class Aggregate:
         return hot
 
     def mark(self, table: Any, subjects: Sequence[str], verdicts: Sequence[Verdict]) -> None:
-        """Add flows on which a rule holds, with columns `port`, `address` and those of the subjects."""
+        """Add flows on which a rule holds, with columns `port`, `address` and those of the subjects; where there is a
+        column `flows`, counts have signs."""
+        signed = "flows" in table.column_names
         for number, quarter, port, *rest in _grouped(table, ["port", *subjects]):
             values = dict(zip(subjects, rest, strict=False))
-            share = self._group(number, verdicts[number], values).quarters.setdefault(quarter, Share())
+            share = self.group(number, verdicts[number], values).quarters.setdefault(quarter, Share())
             share.sums.add(*rest[len(subjects) :])
-            share.ports.add(port)
+            if signed:
+                share.ports.count(port, rest[len(subjects) + 1])
+            else:
+                share.ports.add(port)
         for number, quarter, address, *_ in _grouped(table, ["address"]):
-            if verdicts[number].verdict == ATTEMPT and self._sources_left > 0:
+            if verdicts[number].verdict == ATTEMPT and self.sources_left > 0:
                 sources = self.groups[number, ()].quarters[quarter].sources  # attempts have no subject
                 if address not in sources:
                     sources.add(address)
-                    self._sources_left -= 1
+                    self.sources_left -= 1
 
     def _cells(self) -> int:
         return len(self.by_observation) + sum(len(group.quarters) for group in self.groups.values())
@@ -155,7 +165,8 @@ class Aggregate:
             for quarter, share in shares.items():
                 group.quarters.setdefault(quarter // 2, Share()).update(share)
 
-    def _group(self, number: int, verdict: Verdict, values: dict[str, str | None]) -> Group:
+    def group(self, number: int, verdict: Verdict, values: Mapping[str, str | None]) -> Group:
+        """That of flows of an observation. values: by the columns that its rules look at."""
         subject: tuple[str, ...] = ()
         if verdict.verdict == VIOLATION:
             subject = tuple(
@@ -170,7 +181,7 @@ class Aggregate:
             return ""
         known = self._subjects.setdefault(rule, set())
         if value not in known:
-            if len(known) >= SUBJECTS_PER_SENSOR:
+            if len(known) >= self._subjects_kept:
                 return OTHER
             known.add(value)
         return value
@@ -189,7 +200,7 @@ class Aggregate:
             if count == SAMPLES:
                 continue
             taken[number, values] = count + 1
-            group = self._group(number, verdicts[number], dict(zip(columns, values, strict=True)))
+            group = self.group(number, verdicts[number], dict(zip(columns, values, strict=True)))
             row = rows.take([order[position].as_py()])
             key = tuple(_comparable(row[name][0].as_py()) for name in _SAMPLE_KEY)
             group.samples.append((key, row))
@@ -288,10 +299,12 @@ class Attempts:
 
 
 def findings(
-    runs: Sequence[tuple[Learned, Aggregate]], among: Sequence[tuple[Learned, Aggregate]] | None = None
+    runs: Sequence[tuple[Learned, Aggregate]],
+    among: Sequence[tuple[Learned, Aggregate]] | None = None,
+    samples: int | None = SAMPLES,
 ) -> list[Finding]:
     """Findings over all sensors given, in no order. among: the sensors over which the subjects that stay apart are
-    chosen; None: these."""
+    chosen; None: these. samples: how many stay of each; None: all, what is taken back first."""
     shown = _shown_subjects(runs if among is None else among)
     found: dict[str, Finding] = {}
     for learned, aggregate in runs:
@@ -321,8 +334,8 @@ def findings(
                 finding.update(hit, verdict, group)
                 finding.samples.extend((key_, row, learned) for key_, row in group.samples)
     for finding in found.values():
-        finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
-        del finding.samples[SAMPLES:]
+        finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label, sample[1] is not None))
+        finding.samples = finding.samples[:samples]
     return list(found.values())
 
 
@@ -348,14 +361,13 @@ def attempts(runs: Sequence[tuple[Learned, Aggregate]]) -> list[Attempts]:
 
 def _shown_subjects(runs: Sequence[tuple[Learned, Aggregate]]) -> dict[str, set[str]]:
     """The subjects of each rule that stay apart: the first seen, by name where two were seen at once."""
-    seen: dict[str, dict[str, int]] = {}
+    seen: dict[str, dict[str, float]] = {}
     for learned, aggregate in runs:
         for (number, subjects), group in aggregate.groups.items():
-            first = group.first
             for hit, subject in zip(learned.verdicts[number].hits, subjects, strict=False):
-                if subject and first is not None:
+                if subject:
                     known = seen.setdefault(hit.rule, {})
-                    known[subject] = min(known.get(subject, first), first)
+                    known[subject] = min(known.get(subject, inf), group.began)
     return {
         rule: {name for name, _ in sorted(known.items(), key=lambda item: (item[1], item[0]))[:SUBJECTS]}
         for rule, known in seen.items()

@@ -102,7 +102,7 @@ def audit(
         "captures": [_capture(capture) for capture in figures],
         "totals": _totals(runs, figures),
         "paths": _paths(runs, judges.applying()),
-        "findings": [*(_finding(f) for f in found), *(_config_finding(f) for f in config_findings(topology))],
+        "findings": [*(_finding(f) for f in found), *config_rows(topology)],
         "attempts": [
             {
                 "rule": summary.rule,
@@ -274,6 +274,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": [],
         "second_opinion": None,
     }
+
+
+def config_rows(topology: Topology) -> list[dict[str, Any]]:
+    """Findings about the declared design, as a result has them."""
+    return [_config_finding(finding) for finding in config_findings(topology)]
 
 
 def _config_finding(finding: ConfigFinding) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What one audit adds to a record: plain rows of deltas, made from its sums, sensor by sensor.
+"""What an audit or a live session adds to a record: plain rows of deltas, made from its sums, sensor by sensor.
 
 Strategy: pure. The sums of an audit are read a second time, now for each sensor alone, so that a record can be asked
 about one of them, and by the quarters of an hour in which flows began, so that it can be asked about a day; all else
@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from monitor.aggregate import OTHER, Aggregate, Finding, Part, findings
-from monitor.audit import CONFIG, Audit, sample_of
+from monitor.audit import CONFIG, LOSSES, Audit, sample_of
 from monitor.judged import final_verdict
 from monitor.learned import Learned
 from monitor.replay import CaptureFigures
@@ -24,9 +25,12 @@ from monitor.scope import scope_of
 from monitor.sums import Ports, Sums
 from reports.visible import visible
 from rules.catalogue import controls_of
-from rules.verdict import ALLOWED, ATTEMPT, finding_id
+from rules.verdict import ALLOWED, ATTEMPT, Verdict, finding_id
 
 AUDIT: Final = "audit"
+SENSOR: Final = "sensor"
+
+_EVER: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A violating flow: its place among the finding's flows, and the sample as an audit prints it, in JSON."""
+    """A violating flow: its place among the finding's flows, and the sample as an audit prints it, in JSON; "" where it
+    turned out to be none of the finding's."""
 
     first: int
     last: int
@@ -62,7 +67,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class FindingDelta:
-    """Violating flows of one finding at one sensor. `wording`: what its earliest flow says, in JSON."""
+    """Violating flows of one finding at one sensor in a quarter of an hour. `wording`: what the earliest of them
+    says, in JSON."""
 
     finding: str
     rule: str
@@ -84,7 +90,7 @@ class FindingDelta:
 
 @dataclass(slots=True)
 class AttemptDelta:
-    """Attempts on one rule at one sensor between two components."""
+    """Attempts on one rule at one sensor between two components in a quarter of an hour."""
 
     rule: str
     severity: str
@@ -99,7 +105,7 @@ class AttemptDelta:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Flows of one verdict, or on one path, at one sensor."""
+    """Flows of one verdict, or on one path, at one sensor in a quarter of an hour."""
 
     name: str
     sensor: str
@@ -115,6 +121,61 @@ class Evidence:
     path: str
     sha256: str
     packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A live session as it begins. config: findings about the design, in JSON."""
+
+    version: str
+    organization: str
+    topology: str
+    policy: str
+    sensor: str
+    position: str
+    side: str | None
+    interfaces: tuple[str, ...]
+    config: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Wall time that a live session watched, and what came and was lost in it."""
+
+    first: int
+    last: int
+    packets: int = 0
+    octets: int = 0
+    accounting: Mapping[str, int] = field(default_factory=dict)
+    quality: Mapping[str, int] = field(default_factory=dict)
+    kernel: int = 0
+    nic: int = 0
+    queue: int = 0
+    interrupted: int = 0
+    one_way: bool = False
+    closed: bool = False
+
+    @property
+    def on_the_wire(self) -> int:
+        return self.packets + self.queue + self.interrupted + self.kernel + self.nic
+
+    @property
+    def lost(self) -> int:
+        """Packets on the wire that could not be judged."""
+        unread = self.queue + self.interrupted + self.kernel + self.nic
+        return unread + sum(self.accounting.get(name, 0) for name in LOSSES)
+
+
+@dataclass(frozen=True, slots=True)
+class Deltas:
+    """What a live session has to say since it said something last."""
+
+    findings: tuple[FindingDelta, ...] = ()
+    attempts: tuple[AttemptDelta, ...] = ()
+    verdicts: tuple[Count, ...] = ()
+    paths: tuple[Count, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +210,10 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
     verdicts: list[Count] = []
     paths: list[Count] = []
     for run in outcome.runs:
-        deltas += finding_deltas(run[0], findings([run], among=outcome.runs))
-        attempts += attempt_deltas(*run)
-        verdicts += counts(*run, of_paths=False)
-        paths += counts(*run, of_paths=True)
+        deltas += finding_deltas(*run, findings([run], among=outcome.runs))
+        attempts += [] if run[0].one_way else attempt_deltas(*run)
+        verdicts += counts(*run, partial(final_verdict, one_way=run[0].one_way))
+        paths += counts(*run, path_of)
     result = outcome.result
     return Entry(
         version=result["version"],
@@ -212,14 +273,21 @@ def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> 
     )
 
 
-def finding_deltas(learned: Learned, found: Sequence[Finding]) -> Iterator[FindingDelta]:
+def finding_deltas(learned: Learned, aggregate: Aggregate, found: Sequence[Finding]) -> Iterator[FindingDelta]:
     """Those of one sensor, one for each quarter of an hour; the samples stand with the first."""
     for finding in found:
         samples = tuple(_sample(key, row, learned) for key, row, _ in finding.samples)
-        for _, part in sorted(finding.quarters.items()):
+        for quarter, part in sorted(finding.quarters.items()):
             if part.sums or samples:
+                _date(part.sums, quarter * aggregate.grain)
                 yield _finding_delta(learned, finding, part, samples)
                 samples = ()
+
+
+def _date(sums: Sums, begin: int) -> None:
+    """Of sums that only take something back nothing is known but the quarter in which it had been counted."""
+    if sums.first is None:
+        sums.first = sums.last = begin
 
 
 def _finding_delta(learned: Learned, found: Finding, part: Part, samples: tuple[Sample, ...]) -> FindingDelta:
@@ -258,19 +326,18 @@ def _finding_delta(learned: Learned, found: Finding, part: Part, samples: tuple[
 
 
 def _sample(key: tuple[Any, ...], row: Any, learned: Learned) -> Sample:
-    place = [*key, learned.sensor.label]
+    place = json.dumps([*key, learned.sensor.label])
+    if row is None:
+        return Sample(first=key[0], last=_EVER, place=place, text="")
     return Sample(
         first=row["event.start"][0].as_py(),
         last=row["event.end"][0].as_py(),
-        place=json.dumps(place),
+        place=place,
         text=compact(sample_of(row, learned)),
     )
 
 
 def attempt_deltas(learned: Learned, aggregate: Aggregate) -> list[AttemptDelta]:
-    """None from a tap that shows one direction only: nothing is concluded from its silence."""
-    if learned.one_way:
-        return []
     made: dict[tuple[str, str, str | None, str | None, int], AttemptDelta] = {}
     sensor, position = _name(learned.sensor.name), _name(learned.sensor.position)
     for (number, _), group in aggregate.groups.items():
@@ -290,19 +357,24 @@ def attempt_deltas(learned: Learned, aggregate: Aggregate) -> list[AttemptDelta]
     return list(made.values())
 
 
-def counts(learned: Learned, aggregate: Aggregate, *, of_paths: bool) -> list[Count]:
-    """Flows of each verdict, or on each path, by quarters of an hour."""
+def counts(learned: Learned, aggregate: Aggregate, name_of: Callable[[Verdict], str | None]) -> list[Count]:
+    """Flows by a name that their verdict gives (None: not counted) and quarters of an hour."""
     sums: dict[tuple[str, int], Sums] = {}
     for (number, quarter), added in aggregate.by_observation.items():
-        verdict = learned.verdicts[number]
-        if not of_paths:
-            name: str | None = final_verdict(verdict, learned.one_way)
-        else:
-            name = verdict.path if verdict.verdict == ALLOWED else None
+        name = name_of(learned.verdicts[number])
         if name is not None:
             sums.setdefault((name, quarter), Sums()).update(added)
     sensor, position = _name(learned.sensor.name), _name(learned.sensor.position)
-    return [Count(name, sensor, position, added) for (name, _), added in sums.items() if added]
+    made = []
+    for (name, quarter), added in sums.items():
+        if added:
+            _date(added, quarter * aggregate.grain)
+            made.append(Count(name, sensor, position, added))
+    return made
+
+
+def path_of(verdict: Verdict) -> str | None:
+    return verdict.path if verdict.verdict == ALLOWED else None
 
 
 def _name(text: str | None) -> str:

@@ -3,7 +3,7 @@
 Strategy: WAL with full synchronisation, so readers see the last whole audit while the next is written, and what was
 acknowledged survives a power cut. A file is told by its first 100 octets before SQLite opens it, because opening may
 already leave files beside it: what is no record, or one of a newer version, stays as it was to the octet. Every wait
-for another process ends after `PATIENCE`.
+for another process ends after `trouble.PATIENCE`.
 
 File header: sqlite.org/fileformat2.html, 1.3; octets 18 and 19 the write and read version (2 = WAL), 60 the user
 version, 68 the application id.
@@ -15,20 +15,18 @@ import errno
 import os
 import sqlite3
 import stat
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
 from monitor.aggregate import OTHER, SUBJECTS
 from monitor.exit_status import OperatorMistake, OutputFailure
-from monitor.store.entry import AUDIT, Capture, Entry, FindingDelta
+from monitor.rows import compact
+from monitor.store.entry import AUDIT, SENSOR, Capture, Deltas, Entry, FindingDelta, LiveRun, Span
 from monitor.store.migrations import APPLICATION, LATEST, migrate, version
+from monitor.store.trouble import patiently, told
 from monitor.sums import Sums
-
-PATIENCE: Final = 30.0
-"""Seconds to wait for another process that writes: an audit's transaction takes milliseconds, a sensor's less."""
 
 _SLICE: Final = 0.2
 """Seconds SQLite itself waits at a time: while it does, no signal reaches us."""
@@ -37,8 +35,6 @@ _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 100
 _SMALLEST: Final = 4096
 """Octets of a file that was opened for WAL and got no further: one page with nothing in it."""
-
-T = TypeVar("T")
 
 
 class NoRecord(OperatorMistake):
@@ -51,6 +47,7 @@ class Record:
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self.patience: float | None = None  # seconds to wait for another process that writes; None: as long as usual
 
     def close(self) -> None:
         self.connection.close()
@@ -61,22 +58,74 @@ class Record:
 
         recorded: now, in nanoseconds. Raises OutputFailure, OperatorMistake.
         """
-        with _told(self.path):
-            _patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+        with self._transaction():
+            known = self._known(entry.captures)
+            if not known:
+                self._insert(entry, recorded)
+        return known
+
+    def begin(self, run: LiveRun, recorded: int) -> int:
+        """Enter a live session that begins; its number. Raises OutputFailure, OperatorMistake."""
+        with self._transaction():
+            number = self._row(
+                "runs",
+                kind=SENSOR,
+                recorded=recorded,
+                version=run.version,
+                organization=run.organization,
+                topology=run.topology,
+                policy=run.policy,
+                verdict="",
+                why="",
+                sensor=run.sensor,
+                position=run.position,
+                side=run.side,
+                interfaces=compact(run.interfaces),
+            )
+            self._insert_config(number, run.config)
+            self._insert_span(number, Span(recorded, recorded))
+        return number
+
+    def append(self, run: int, deltas: Deltas) -> None:
+        """Add to a live session, all or nothing. Raises OutputFailure, OperatorMistake."""
+        with self._transaction():
+            self._insert_deltas(run, deltas)
+            if deltas.span is not None:
+                self._insert_span(run, deltas.span)
+
+    def interrupt(self, run: int, began: int, fed: int) -> int:
+        """Enter what a live session that was killed had read and not recorded; how many packets that was.
+
+        fed: packets it had read. began: when, so that a record made anew is not taken for the one it wrote.
+        """
+        with self._transaction():
+            known = self.connection.execute(
+                "SELECT max(last), sum(packets + interrupted), max(coalesce(closed, 0)) FROM coverage "
+                "WHERE run = (SELECT id FROM runs WHERE id = ? AND recorded = ? AND kind = ?)",
+                (run, began, SENSOR),
+            ).fetchone()
+            last, counted, closed = known
+            lost = fed - counted if last is not None and not closed else 0
+            if lost > 0:
+                self._insert_span(run, Span(last, last, interrupted=lost))
+        return max(lost, 0)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing; nothing where the body leaves by an exception. Raises OutputFailure, OperatorMistake."""
+        with told(self.path):
+            patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"), self.patience)
             try:
-                known = self._known(entry.captures)
-                if not known:
-                    self._insert(entry, recorded)
-                self.connection.execute("ROLLBACK" if known else "COMMIT")
+                yield
+                self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:  # a full disk may have ended it
                     self.connection.execute("ROLLBACK")
                 raise
-            return known
 
     def known(self, captures: Sequence[Capture]) -> list[int]:
         """Places of the captures that are in the record already."""
-        with _told(self.path):
+        with told(self.path):
             return self._known(captures)
 
     def _known(self, captures: Sequence[Capture]) -> list[int]:
@@ -114,6 +163,10 @@ class Record:
         )
         for capture in entry.captures:
             self._insert_capture(run, capture)
+        self._insert_deltas(run, entry)
+        self._insert_config(run, entry.config)
+
+    def _insert_deltas(self, run: int, entry: Entry | Deltas) -> None:
         for delta in self._with_room(entry.findings):
             self._insert_finding(run, delta)
         for attempt in entry.attempts:
@@ -139,14 +192,40 @@ class Record:
             for count in counts:
                 named = {column: count.name, "sensor": count.sensor, "position": count.position}
                 self._row(table, run=run, **named, **_sums(count.sums))
-        for place, finding in enumerate(entry.config):
-            self._row("config_findings", run=run, number=place, finding=finding)
         for evidence in entry.evidence:
             self.connection.execute(
                 "INSERT OR REPLACE INTO evidence (finding, path, sha256, packets) "
                 "SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM findings WHERE id = ?1)",
                 (evidence.finding, evidence.path, evidence.sha256, evidence.packets),
             )
+
+    def _insert_config(self, run: int, findings: Sequence[str]) -> None:
+        for place, finding in enumerate(findings):
+            self._row("config_findings", run=run, number=place, finding=finding)
+
+    def _insert_span(self, run: int, span: Span) -> None:
+        sensor, position, side = self.connection.execute(
+            "SELECT sensor, position, side FROM runs WHERE id = ?", (run,)
+        ).fetchone()
+        self._row(
+            "coverage",
+            run=run,
+            sensor=sensor,
+            position=position,
+            side=side,
+            first=span.first,
+            last=span.last,
+            packets=span.packets,
+            bytes=span.octets,
+            accounting=compact(span.accounting),
+            quality=compact(span.quality),
+            kernel=span.kernel,
+            nic=span.nic,
+            queue=span.queue,
+            interrupted=span.interrupted,
+            one_way=int(span.one_way),
+            closed=int(span.closed),
+        )
 
     def _insert_capture(self, run: int, capture: Capture) -> None:
         number = self._row(
@@ -278,8 +357,8 @@ def open_record(path: str, *, writing: bool = False) -> Record:
     except NoRecord:
         if not writing:
             raise
-    with _told(path):
-        return _patiently(lambda: _opened(path, writing))
+    with told(path):
+        return patiently(lambda: _opened(path, writing))
 
 
 @contextmanager
@@ -287,8 +366,8 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
     """A record as it stands at one moment. Raises as `open_record`."""
     record = open_record(path)
     try:
-        with _told(path):
-            _patiently(lambda: record.connection.execute("BEGIN"))
+        with told(path):
+            patiently(lambda: record.connection.execute("BEGIN"))
             yield record.connection
     finally:
         record.close()
@@ -369,52 +448,3 @@ def _newer(path: str, number: int) -> OperatorMistake:
     return OperatorMistake(
         f"{path}: a record of version {number}, made by a newer edgewarden; this one knows up to {LATEST}"
     )
-
-
-# --- what goes wrong -------------------------------------------------------------------------------------------------
-
-
-def _patiently(action: Callable[[], T]) -> T:
-    """Do it again while another process holds the record, for `PATIENCE` seconds."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return action()
-        except sqlite3.OperationalError as error:
-            if _primary(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > until:
-                raise
-
-
-def _primary(error: sqlite3.Error) -> int:
-    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-
-
-_TARGET: Final = {
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_AUTH: errno.EACCES,
-}
-_OURS: Final = {
-    sqlite3.SQLITE_FULL: (errno.ENOSPC, "the disk is full"),
-    sqlite3.SQLITE_BUSY: (errno.EAGAIN, f"another process has kept it locked for {PATIENCE:.0f} s"),
-    sqlite3.SQLITE_LOCKED: (errno.EAGAIN, f"another process has kept it locked for {PATIENCE:.0f} s"),
-    sqlite3.SQLITE_IOERR: (errno.EIO, os.strerror(errno.EIO)),
-}
-
-
-@contextmanager
-def _told(path: str) -> Iterator[None]:
-    """SQLite's errors as sentences with the right status. Raises OperatorMistake, OutputFailure."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = _primary(error)
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise OperatorMistake(f"{path}: the record is damaged: {error}") from error
-        if code in _TARGET:
-            number = _TARGET[code]
-            raise OutputFailure(path, OSError(number, os.strerror(number))) from error
-        if code in _OURS:
-            raise OutputFailure(path, OSError(*_OURS[code])) from error
-        raise

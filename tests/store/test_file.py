@@ -17,7 +17,7 @@ import pytest
 
 from monitor.cli import main
 from monitor.exit_status import OperatorMistake
-from monitor.store import location, sqlite
+from monitor.store import location, sqlite, trouble
 from monitor.store.migrations import LATEST, MIGRATIONS
 from tests.house.captures import BROKEN, CLEAN, ROOT, TOPOLOGY
 from tests.store.conftest import Ask, Audit, both
@@ -212,7 +212,7 @@ def test_a_record_that_stays_locked_is_told(
     path: Path, audit: Audit, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit(f"external={CLEAN['external']}")
-    monkeypatch.setattr(sqlite, "PATIENCE", 0.5)
+    monkeypatch.setattr(trouble, "PATIENCE", 0.5)
     holder = plain(path)
     holder.execute("BEGIN IMMEDIATE")
     began = time.monotonic()

@@ -1,0 +1,303 @@
+"""A live session: blocks of packets from the interfaces of one sensor in, findings and coverage in the record out.
+
+Strategy: the walk of an audit with a ring in place of a file. `feed` hands blocks to the core; `tick` takes the rows
+that are due, judges what is new, and turns them into sums with signs (`monitor.corrections`). What violates is recorded
+in the same tick; totals, paths, attempts and the time watched every `FLUSH`, since a row a tick would fill the record
+with nothing. What is written is always deltas, in one transaction, and forgotten only when that has succeeded: a disk
+that is full or a record that is locked delays, and is told by `trouble`.
+
+A flow's packets count in the quarter of an hour in which they came, the flow itself in the one in which it began.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import time_ns
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import parsers
+from monitor.aggregate import SUBJECTS, Aggregate, findings
+from monitor.audit import config_rows
+from monitor.capture_arguments import SensorName
+from monitor.corrections import Corrections
+from monitor.exit_status import OutputFailure
+from monitor.judges import Judges
+from monitor.learned import Learned
+from monitor.live_samples import Samples
+from monitor.ring import KernelCounters
+from monitor.rows import compact
+from monitor.store.entry import (
+    Deltas,
+    FindingDelta,
+    LiveRun,
+    Span,
+    attempt_deltas,
+    counts,
+    finding_deltas,
+    path_of,
+)
+from monitor.store.sqlite import open_record
+from monitor.sums import QUARTER
+from monitor.watermark import Watermark, settle
+from parsers import VERSION
+from reports.visible import visible
+from rules.catalogue import policy_identity
+from rules.topology import Topology
+from rules.verdict import ATTEMPT, UNDECIDED, VIOLATION, Verdict
+
+LAG: Final = 1_000_000_000
+"""Nanoseconds that the core's clock stays behind ours: blocks of a quiet interface reach us up to 100 ms late, and
+packets of several interfaces are merged by their times."""
+
+FLUSH: Final = 10_000_000_000
+"""Nanoseconds between two rows of the time watched: what a kill makes unknown at most."""
+
+PATIENCE: Final = 2.0
+"""Seconds to wait for a record that another process writes; the ring holds more, and the next flush tries again."""
+
+GIVE_UP: Final = 300_000_000_000
+"""Nanoseconds without being able to write after which the session fails, so that somebody notices."""
+
+SOURCES: Final = 10_000
+"""Addresses of attempts kept for a quarter of an hour. A spoofed scan has more; the count then stays at that."""
+
+FULL: Final = parsers.OBSERVATION_LIMIT // 2
+"""Observations after which a new engine begins and all flows are cut in two: a month of ordinary traffic has some
+thousand, a hostile one should not blind a sensor that nobody starts anew."""
+
+_PACKETS_OF_BLOCK: Final = 12  # struct tpacket_block_desc: version, offset_to_priv, then block_status, num_pkts
+
+
+class LiveSession:
+    """One sensor's traffic into a record, from now on. Not shared by threads."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        sensor: SensorName,
+        interfaces: Sequence[str],
+        record: str,
+        *,
+        started: int | None = None,
+    ) -> None:
+        """record: path of the file. started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
+        assert sensor.position is not None, "a judged sensor has a position"
+        self.trouble: str | None = None  # why the record could not be written, while that lasts
+        self._judge = Judges(topology).at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
+        self._sensor = sensor
+        self._interfaces = [visible(name) for name in interfaces]
+        self._since = self._flushed = self._tried = time_ns() if started is None else started
+        self._kernel = [KernelCounters()] * len(interfaces)
+        self._wire = self._lost = 0  # packets; those that could not be judged
+        self._samples = Samples()
+        self._begin_engine()
+        self._record = open_record(record, writing=True)
+        self._record.patience = PATIENCE
+        settle(self._record)
+        self._run = self._record.begin(self._described(topology), self._since)
+        self._watermark = Watermark(self._record.path, self._run, self._since)
+
+    def _described(self, topology: Topology) -> LiveRun:
+        sensor = self._sensor
+        return LiveRun(
+            version=VERSION,
+            organization=visible(topology.organization),
+            topology=topology.digest,
+            policy=compact(policy_identity()),
+            sensor=visible(sensor.name or ""),
+            position=sensor.position or "",
+            side=sensor.side,
+            interfaces=tuple(self._interfaces),
+            config=tuple(compact(finding) for finding in config_rows(topology)),
+        )
+
+    @property
+    def loss(self) -> float:
+        """Share of the packets on the wire that could not be judged, as far as it is recorded."""
+        return self._lost / self._wire if self._wire else 0.0
+
+    def feed(self, interface: int, block: bytes) -> None:
+        """interface: its number in the list given. block: the used octets of a TPACKET_V3 block."""
+        [packets] = struct.unpack_from("=I", block, _PACKETS_OF_BLOCK)
+        self._watermark.add(packets)
+        self._engine.feed(interface, block)
+
+    def tick(self, now: int, kernel: Sequence[KernelCounters]) -> None:
+        """Take, judge and record what is due. now: the wall clock. kernel: the counters of each interface.
+
+        Raises OutputFailure when nothing could be recorded for `GIVE_UP`.
+        """
+        self._engine.advance(now - LAG)
+        self._take(now)
+        due = now - self._tried >= FLUSH or now < self._tried
+        if len(self._learned.verdicts) > FULL and self.trouble is None:
+            self._end_engine(now)
+            self._write(now, kernel, whole=True, must=True)
+            self._begin_engine()
+        elif due or (self.trouble is None and self._found()):
+            self._write(now, kernel, whole=due)
+
+    def close(self, now: int, kernel: Sequence[KernelCounters]) -> None:
+        """Every flow ends, and all is recorded. Raises OutputFailure, OperatorMistake; then it is as if killed."""
+        self._end_engine(now)
+        self._record.patience = None
+        self._write(now, kernel, whole=True, must=True, closing=True)
+        self._watermark.close()
+        self._record.close()
+
+    # --- taking ------------------------------------------------------------------------------------------------------
+
+    def _begin_engine(self) -> None:
+        self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True)
+        for _ in self._interfaces:
+            self._engine.add_ring()
+        self._learned = Learned(self._sensor, self._judge)
+        self._learned.origin.captures = list(self._interfaces)
+        self._corrections = Corrections()
+        self._recorded = _Figures()  # of this engine
+        self._seen = _Figures()
+        self._aggregate = Aggregate(split=True, subjects=SUBJECTS, sources=SOURCES)
+        self._pending = Aggregate(split=True)  # of what may become an attempt
+        self._quarter = 0
+
+    def _end_engine(self, now: int) -> None:
+        for number in range(len(self._interfaces)):
+            self._engine.finish(number)
+        self._engine.close()
+        self._take(now)
+
+    def _take(self, now: int) -> None:
+        while len(taken := self._engine.take()):
+            self._learned.learn(self._engine)
+            batch = pa.record_batch(taken)
+            verdicts = self._learned.verdicts
+            signed = self._corrections.signed(batch, verdicts)
+            self._pending.count(signed.table.filter(signed.table["pending"]), verdicts)
+            settled = signed.table.filter(pc.invert(signed.table["pending"]))
+            if hot := self._aggregate.count(settled, verdicts):
+                chosen = pc.is_in(settled["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
+                self._aggregate.mark(settled.filter(chosen), signed.subjects, verdicts)
+            self._samples.keep(now, batch, signed.violating, self._learned, self._aggregate)
+        self._learned.totals = dict(self._engine.totals())
+        if now // QUARTER != self._quarter:
+            self._quarter = now // QUARTER
+            self._aggregate.sources_left = SOURCES
+
+    def _found(self) -> bool:
+        return any(self._learned.verdicts[number].verdict == VIOLATION for number, _ in self._aggregate.groups)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(
+        self, now: int, kernel: Sequence[KernelCounters], *, whole: bool, must: bool = False, closing: bool = False
+    ) -> None:
+        """Record what has come together, and forget it once it is recorded. whole: not findings alone. must: it cannot
+        be tried again."""
+        if whole:
+            self._tried = now
+        deltas = self._deltas(now, kernel, closing) if whole else Deltas(findings=self._findings())
+        try:
+            self._record.append(self._run, deltas)
+        except OutputFailure as error:
+            self.trouble = str(error)
+            if must or now - self._flushed > GIVE_UP:
+                raise
+            return
+        self.trouble = None
+        verdicts, groups = self._learned.verdicts, self._aggregate.groups
+        self._aggregate.groups = {
+            key: group for key, group in groups.items() if not whole and verdicts[key[0]].verdict == ATTEMPT
+        }
+        if whole:
+            self._aggregate.by_observation, self._pending.by_observation = {}, {}
+            self._flushed = max(self._flushed, now)
+            self._recorded = self._seen
+            self._kernel = list(kernel)
+            assert deltas.span is not None
+            self._lost += deltas.span.lost
+            self._wire += deltas.span.on_the_wire
+
+    def _findings(self) -> tuple[FindingDelta, ...]:
+        found = findings([(self._learned, self._aggregate)], samples=None)
+        return tuple(finding_deltas(self._learned, self._aggregate, found))
+
+    def _deltas(self, now: int, kernel: Sequence[KernelCounters], closing: bool) -> Deltas:
+        run = (self._learned, self._aggregate)
+        undecided = counts(self._learned, self._pending, lambda verdict: UNDECIDED)
+        return Deltas(
+            findings=self._findings(),
+            attempts=tuple(attempt_deltas(*run)),
+            verdicts=(*counts(*run, _name), *undecided),
+            paths=tuple(counts(*run, path_of)),
+            span=self._span(now, kernel, closing),
+        )
+
+    def _span(self, now: int, kernel: Sequence[KernelCounters], closing: bool) -> Span:
+        """What came and was lost since the last one that was recorded."""
+        self._seen = _Figures.of(self._engine, len(self._interfaces))
+        new = self._seen.less(self._recorded)
+        pairs = list(zip(kernel, self._kernel, strict=True))
+        dropped = sum(_more(is_now.dropped, was.dropped) for is_now, was in pairs)
+        nic = sum(_more(is_now.nic, was.nic) for is_now, was in pairs)
+        down = max((_more(is_now.down, was.down) for is_now, was in pairs), default=0)
+        last = max(now, self._flushed)
+        return Span(
+            first=min(self._flushed + down, last),
+            last=last,
+            packets=new.packets,
+            octets=new.octets,
+            accounting=new.accounting,
+            quality=new.quality,
+            kernel=dropped,
+            nic=nic,
+            queue=max(0, sum(c.received for c in kernel) - self._watermark.fed) if closing else 0,
+            one_way=self._learned.one_way,
+            closed=closing,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What an engine has counted."""
+
+    packets: int = 0
+    octets: int = 0
+    accounting: Mapping[str, int] = field(default_factory=dict)
+    quality: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, engine: parsers.Engine, rings: int) -> _Figures:
+        infos: list[Any] = [engine.capture_info(number) for number in range(rings)]
+        return cls(
+            packets=sum(info["packets"] for info in infos),
+            octets=sum(info["bytes"] for info in infos),
+            accounting={name: sum(info["accounting"][name] for info in infos) for name in parsers.ACCOUNTING},
+            quality={name: sum(info["quality"][name] for info in infos) for name in parsers.QUALITY},
+        )
+
+    def less(self, other: _Figures) -> _Figures:
+        """What came since; only what is not 0 is named."""
+        return _Figures(
+            self.packets - other.packets,
+            self.octets - other.octets,
+            _less(self.accounting, other.accounting),
+            _less(self.quality, other.quality),
+        )
+
+
+def _less(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    return {name: more for name, count in counts.items() if (more := count - others.get(name, 0))}
+
+
+def _more(now: int, before: int) -> int:
+    """What a counter that only grows has grown by; of one that was begun anew, all of it."""
+    return now - before if now >= before else now
+
+
+def _name(verdict: Verdict) -> str:
+    return verdict.verdict

@@ -1,0 +1,76 @@
+"""How much a live session has read, in a place that survives its death.
+
+Strategy: what a session read and had not yet recorded when it was killed is lost, and a loss needs a number. So it
+counts what it reads in a small file beside the record, through shared memory, which costs nothing and is kept by the
+kernel whatever kills the process (a power cut is the exception: then the gap alone is known). The file is locked while
+its session lives; whoever comes next finds those without a lock, enters what they lost, and removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import mmap
+import os
+import struct
+from typing import Final
+
+from monitor.exit_status import OutputFailure
+from monitor.store.sqlite import Record
+
+_LAYOUT: Final = struct.Struct("<qq")  # when the session began, packets it has read
+
+
+class Watermark:
+    """Of a session that lives."""
+
+    def __init__(self, record: str, run: int, began: int) -> None:
+        """Raises OutputFailure."""
+        self._path = f"{record}-live-{run}"
+        self._began = began
+        self._fed = 0
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(self._descriptor, _LAYOUT.size)
+            self._memory = mmap.mmap(self._descriptor, _LAYOUT.size)
+        except OSError as error:
+            raise OutputFailure(self._path, error) from error
+        self.add(0)
+
+    @property
+    def fed(self) -> int:
+        return self._fed
+
+    def add(self, packets: int) -> None:
+        self._fed += packets
+        _LAYOUT.pack_into(self._memory, 0, self._began, self._fed)
+
+    def close(self) -> None:
+        """All that was read is recorded."""
+        self._memory.close()
+        os.unlink(self._path)
+        os.close(self._descriptor)
+
+
+def settle(record: Record) -> None:
+    """Enter what sessions that were killed had read and not recorded. Raises OutputFailure, OperatorMistake."""
+    for path in glob.glob(f"{glob.escape(record.path)}-live-*"):
+        number = path.rpartition("-")[2]
+        if not number.isdecimal():
+            continue
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue  # of another user, or settled just now
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            data = os.read(descriptor, _LAYOUT.size)
+            if len(data) == _LAYOUT.size:
+                began, fed = _LAYOUT.unpack(data)
+                record.interrupt(int(number), began, fed)
+            os.unlink(path)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # it lives; or was settled just now
+        finally:
+            os.close(descriptor)

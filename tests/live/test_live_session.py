@@ -1,0 +1,118 @@
+"""Live traffic gives what an audit of the same packets gives, however it is cut and whenever somebody looks; held
+against audits of the shipped captures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitor.audit import audit
+from monitor.capture_arguments import CaptureArgument, SensorName
+from monitor.evidence import Packet
+from monitor.live import LiveSession
+from monitor.replay import Settings
+from monitor.ring import KernelCounters
+from monitor.store.questions import Filter, listing
+from monitor.store.spans import spans
+from monitor.store.sqlite import reading
+from rules.load import load
+from rules.topology import Topology
+from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, all_packets
+from tests.live.blocks import block
+
+SECOND = 1_000_000_000
+
+
+@cache
+def topology() -> Topology:
+    return load(TOPOLOGY)
+
+
+@cache
+def offline(path: str, position: str) -> dict[str, Any]:
+    sensor = SensorName(position, position)
+    return audit(topology(), [CaptureArgument(path, sensor, path)], Settings()).result
+
+
+def session(
+    record: Path, position: str, packets: Sequence[Packet], interfaces: Sequence[str] = ("eth1",)
+) -> LiveSession:
+    return LiveSession(
+        topology(), SensorName(position, position), interfaces, str(record), started=packets[0].time - SECOND
+    )
+
+
+def play(live: LiveSession, packets: Sequence[Packet], cuts: Iterable[int]) -> None:
+    """Feed all packets, cut into blocks at these places; a cut that is even is a tick, too."""
+    places = [0, *sorted({cut for cut in cuts if 0 < cut < len(packets)}), len(packets)]
+    for first, last in itertools.pairwise(places):
+        live.feed(0, block(packets[first:last]))
+        if last % 2 == 0:
+            live.tick(packets[last - 1].time, [KernelCounters(received=last)])
+    live.close(packets[-1].time + SECOND, [KernelCounters(received=len(packets))])
+
+
+def stated(findings: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    names = ("flows", "packets", "bytes", "ports", "subject", "reason", "last")
+    return {f["id"]: {name: f[name] for name in names} for f in findings if f["position"] != "config"}
+
+
+def sums(record: Path, table: str, name: str) -> dict[str, tuple[int, ...]]:
+    with reading(str(record)) as connection:
+        rows = connection.execute(f"SELECT {name}, sum(flows), sum(packets), sum(bytes) FROM {table} GROUP BY 1")
+        return {key: tuple(counts) for key, *counts in rows if any(counts)}
+
+
+def check(record: Path, path: str, position: str) -> None:
+    wanted = offline(path, position)
+    with reading(str(record)) as connection:
+        answer = listing(connection, Filter())
+        [watched] = spans(connection)
+    assert stated(answer["findings"]) == stated(wanted["findings"])
+    verdicts = {name: counts[0] for name, counts in sums(record, "verdict_deltas", "verdict").items()}
+    totals = wanted["totals"]
+    assert verdicts == {
+        name.replace("_", "-"): totals[name]
+        for name in ("allowed", "violation", "attempt", "out_of_scope", "undecided")
+        if totals[name]
+    }
+    paths = {p["id"]: (p["flows"], p["bytes"]) for p in wanted["paths"] if p["flows"]}
+    assert {name: (flows, octets) for name, (flows, _, octets) in sums(record, "path_deltas", "path").items()} == paths
+    names = ("rule", "sources", "flows", "ports")
+    assert [{n: a[n] for n in names} for a in answer["attempts"]] == [
+        {n: a[n] for n in names} for a in wanted["attempts"]
+    ]
+    [capture] = wanted["captures"]
+    assert (watched.packets, watched.octets) == (capture["packets"], capture["bytes"])
+    assert watched.accounting == {name: count for name, count in capture["accounting"].items() if count}
+
+
+CAPTURES = [(path, position) for captures in (CLEAN, BROKEN) for position, path in captures.items()]
+
+
+@pytest.mark.parametrize(("path", "position"), CAPTURES)
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_live_is_what_an_audit_says(tmp_path: Path, path: str, position: str, size: int) -> None:
+    record = tmp_path / "record.db"
+    packets = all_packets(path)
+    play(session(record, position, packets), packets, range(0, len(packets), size))
+    check(record, path, position)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 800), max_size=60))
+def test_live_is_what_an_audit_says_whenever_somebody_looks(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    record = tmp_path_factory.mktemp("live") / "record.db"
+    path = BROKEN["internal"]
+    packets = all_packets(path)
+    play(session(record, "internal", packets), packets, cuts)
+    check(record, path, "internal")
