@@ -45,12 +45,13 @@ from rules.components import (
     XmppProxy,
 )
 from rules.lint import config_findings
-from rules.load import TopologyUnreadable, load, read
+from rules.load import TopologyUnreadable, load
 from rules.names import OPTIONAL_PATHS
 from rules.rows import table
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
 from rules.template import TEMPLATE
 from rules.topology import Topology, ZonePrefix
+from tests.topology.plans import contoso_as
 from tests.topology.site import SITE, changed, site
 
 HERE = Path(__file__).parent
@@ -242,31 +243,6 @@ def test_contoso_is_the_site_of_the_worked_example() -> None:
     assert contoso.zone_of(ip_address("fd00::1")) == "undeclared"
     assert contoso.zone_of(ip_address("2001:db8::1")) == "external"
     assert contoso.variant().names == ("two-firewalls", "separate-ip", "dns-lb", "nat", "director")
-
-
-def contoso_as(plan: str) -> Topology:
-    """The worked example's other plans: the same site with one address, with hardware balancing, with one firewall."""
-    text = CONTOSO.read_text()
-    if plan == "single-ip":
-        for service, last in (("webconf", 2), ("av", 3)):
-            for node in (0, 1):
-                text = text.replace(
-                    f"{service}: {{public: 203.0.113.{last}{node}, private: 10.45.16.{last}{node}}}",
-                    f"{service}: {{public: 203.0.113.1{node}, private: 10.45.16.1{node}}}",
-                )
-        text = text.replace("webcon.contoso.com, port: 443", "webcon.contoso.com, port: 444")
-        text = text.replace("sip.contoso.com, port: 443", "sip.contoso.com, port: 5061")
-    elif plan == "hlb":
-        for last in (1, 2, 3):
-            for node in (0, 1):
-                address = f"203.0.113.{last}{node}, private: 10.45.16.{last}{node}"
-                text = text.replace(address, f"203.0.113.{last}{node + 2}")
-        vips = "vips: {access: 203.0.113.10, webconf: 203.0.113.20, av: 203.0.113.30, internal: 172.25.33.9}"
-        text = text.replace("    members:\n      - fqdn: edge01", f"    {vips}\n    members:\n      - fqdn: edge01")
-        text = text.replace("{external: dns, internal: dns}", "{external: hardware, internal: hardware}")
-    elif plan == "one-firewall":
-        text = text.replace("  internal: {addresses: [172.25.33.1, 192.168.10.1]}\n", "")
-    return read(text.encode(), plan)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""The worked example's flows at the same site on other plans: what changes is what the document says changes.
+
+Strategy: the clean flows of the worked example, each plan with its changes by number of flow, written from the
+document's table "the same site as other plans" and the tables of each plan. No change means that the flow stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from rules.judge import Judge
+from rules.topology import Balancers, Sensor
+from rules.verdict import ALLOWED, VIOLATION
+from tests.policy.flows import MTLS, RTP, SILENT, TLS, TURN, Bench
+from tests.policy.test_worked_example import CLEAN, position, wire_of
+from tests.topology.plans import contoso_as
+
+Flow = tuple[str, str, Any, str]
+DROPPED = None
+
+USER = "192.0.2.25:50112"
+VIP = "172.25.33.9"
+
+CHANGES: dict[str, dict[int, Flow | None]] = {
+    "one-firewall": {},
+    "no-director": {
+        2: ("172.25.33.10:49201", "192.168.10.91:5061/tcp", MTLS, "int-sip-edge-to-nexthop-fe"),
+        20: DROPPED,
+    },
+    "sfb-2019": {
+        # the range towards partners is open on later products, and closed inbound
+        11: DROPPED,
+        16: DROPPED,
+        17: DROPPED,
+    },
+    # each node has one address: .10 and .11; the services are told apart by port
+    "single-ip": {
+        1: (USER, "203.0.113.10:5061/tcp", TLS, "ext-sip1-access-client"),
+        5: ("192.0.2.25:50200", "203.0.113.10:3478/udp", TURN, "ext-av-udp-in"),
+        7: ("192.0.2.25:50201", "203.0.113.11:443/tcp", CLEAN[6][2], "ext-sip1-av-tcp-in"),
+        9: ("203.0.113.10:50711", "198.51.100.30:443/tcp", CLEAN[8][2], "ext-av-tcp-out"),
+        10: ("203.0.113.10:3478", "198.51.100.30:3478/udp", TURN, "ext-av-udp-out"),
+        11: ("198.51.100.41:51234", "203.0.113.10:50380/udp", RTP, "ext-av-range-udp-in"),
+        12: ("192.0.2.25:50300", "203.0.113.10:444/tcp", TLS, "ext-sip1-webconf-psom"),
+        14: ("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS, "ext-sip1-access-federation-in"),
+        27: ("203.0.113.10:3478", "203.0.113.11:3478/udp", TURN, "ext-av-pool-hairpin"),
+    },
+    # .10, .20 and .30 are virtual, the nodes have .12/.22/.32 and .13/.23/.33
+    "hlb": {
+        1: (USER, "203.0.113.10:443/tcp", TLS, "ext-hlb-access-client"),
+        2: (f"{VIP}:49201", "192.168.10.50:5061/tcp", MTLS, "int-hlb-sip-from-edge"),
+        3: ("192.168.10.90:52000", f"{VIP}:5061/tcp", MTLS, "int-hlb-sip-to-edge"),
+        4: ("192.168.10.90:52010", f"{VIP}:5062/tcp", MTLS, "int-hlb-av-auth"),
+        5: ("192.0.2.25:50200", "203.0.113.30:3478/udp", TURN, "ext-hlb-av-vip-udp"),
+        6: ("192.168.20.7:50030", f"{VIP}:3478/udp", TURN, "int-hlb-av-udp"),
+        7: ("192.0.2.25:50201", "203.0.113.33:443/tcp", CLEAN[6][2], "ext-hlb-av-node-tcp"),
+        8: ("192.168.20.7:50044", f"{VIP}:443/tcp", CLEAN[7][2], "int-hlb-av-tcp"),
+        9: ("203.0.113.32:50711", "198.51.100.30:443/tcp", CLEAN[8][2], "ext-hlb-node-outbound"),
+        10: ("203.0.113.32:3478", "198.51.100.30:3478/udp", TURN, "ext-hlb-node-outbound"),
+        11: ("198.51.100.41:51234", "203.0.113.32:50380/udp", RTP, "ext-av-range-udp-in"),
+        12: ("192.0.2.25:50300", "203.0.113.20:443/tcp", TLS, "ext-hlb-webconf-psom"),
+        13: ("192.168.10.91:53000", "172.25.33.10:8057/tcp", MTLS, "int-hlb-node-psom"),
+        14: ("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS, "ext-hlb-access-federation-in"),
+        15: ("203.0.113.10:49888", "198.51.100.10:5061/tcp", MTLS, "ext-hlb-access-federation-out"),
+        16: ("198.51.100.69:38000", "203.0.113.10:5269/tcp", "woodgrove.example", "ext-hlb-xmpp-in"),
+        17: ("192.168.10.91:54100", "172.25.33.10:23456/tcp", MTLS, "int-hlb-node-xmpp"),
+        23: ("192.168.10.90:55000", "172.25.33.11:4443/tcp", TLS, "int-hlb-node-cms"),
+        24: ("192.168.10.200:56000", "172.25.33.10:50001/tcp", MTLS, "int-hlb-node-cls"),
+        25: ("203.0.113.12:49900", "198.51.100.80:80/tcp", CLEAN[24][2], "ext-hlb-node-outbound"),
+        27: ("203.0.113.32:3478", "203.0.113.33:3478/udp", TURN, "ext-av-pool-hairpin"),
+    },
+}
+
+
+@cache
+def bench(plan: str) -> Bench:
+    return Bench(contoso_as(plan))
+
+
+def flows(plan: str) -> list[Flow]:
+    changed = [CHANGES[plan].get(number, flow) for number, flow in enumerate(CLEAN, start=1)]
+    return [flow for flow in changed if flow is not None]
+
+
+@pytest.mark.parametrize("plan", CHANGES)
+@pytest.mark.parametrize("part", ["whole", "cut after the handshake"])
+def test_clean_flows(plan: str, part: str) -> None:
+    site = bench(plan)
+    wrong = []
+    for source, destination, wire, row in flows(plan):
+        seen = wire_of(site, wire) if part == "whole" else SILENT
+        if part != "whole" and (plan, row) == ("single-ip", "ext-sip1-access-federation-in"):
+            continue  # who came to the shared port is told by what it shows
+        verdict = site.judge(source, destination, seen, position=position(source, destination))
+        if (verdict.verdict, verdict.path, verdict.rules) != (ALLOWED, row, ()):
+            wrong.append((source, destination, verdict.verdict, verdict.path, verdict.rules))
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("plan", "source", "destination", "wire"),
+    [
+        ("no-director", *CLEAN[1][:3]),
+        ("sfb-2019", *CLEAN[10][:3]),
+        ("sfb-2019", *CLEAN[15][:3]),
+        ("sfb-2019", *CLEAN[16][:3]),
+        ("single-ip", "192.0.2.25:50112", "203.0.113.10:443/tcp", TLS),  # real TLS where media is
+        ("single-ip", "192.0.2.25:50112", "203.0.113.11:5061/tcp", CLEAN[6][2]),  # and media where SIP is
+        ("hlb", *CLEAN[2][:3]),  # signalling to a node
+        ("hlb", *CLEAN[3][:3]),
+        ("hlb", *CLEAN[5][:3]),  # a client's media to a node
+        ("hlb", USER, "203.0.113.12:443/tcp", TLS),
+        ("hlb", "192.168.10.91:53000", f"{VIP}:8057/tcp", MTLS),  # what goes to nodes to the virtual address
+        ("hlb", "192.168.10.91:54100", f"{VIP}:23456/tcp", MTLS),
+        ("hlb", "192.168.10.90:55000", f"{VIP}:4443/tcp", TLS),
+        ("hlb", f"{VIP}:49201", "192.168.10.90:5061/tcp", MTLS),  # past the Director
+        ("hlb", "203.0.113.12:49888", "198.51.100.10:5061/tcp", MTLS),  # federation from a node
+    ],
+)
+def test_what_a_plan_does_not_allow(plan: str, source: str, destination: str, wire: Any) -> None:
+    site = bench(plan)
+    verdict = site.judge(source, destination, wire_of(site, wire), position=position(source, destination))
+    assert verdict.verdict == VIOLATION
+
+
+def test_the_balancer_may_speak_for_a_node_that_looks_something_up() -> None:
+    """The virtual access address is the nodes' default gateway, and translates their sources where it may."""
+    site = bench("hlb")
+    for target in ("198.51.100.80:80/tcp", "198.51.100.53:53/udp", "198.51.100.53:53/tcp"):
+        verdict = site.judge("203.0.113.10:49900", target, SILENT)
+        assert (verdict.verdict, verdict.path) == (ALLOWED, "ext-hlb-node-outbound")
+
+
+def test_a_leg_from_the_balancer_is_allowed_behind_it_alone() -> None:
+    topology = contoso_as("hlb")
+    addresses = tuple(topology.edge_pools[0].vips.access.public)
+    site = Bench(
+        replace(
+            topology,
+            lb=Balancers(external_snat=(addresses[0] + 80,), self_addresses=(addresses[0] + 81,)),
+            sensors=(Sensor("behind", "external", behind_lb=True),),
+        )
+    )
+    seen = site.observe("203.0.113.90:40000", "203.0.113.12:443/tcp", TLS)
+    verdict = Judge(site.topology, "external", behind_lb=True, site=site.site).judge(seen)
+    assert (verdict.verdict, verdict.path) == (ALLOWED, "ext-hlb-leg")
+    assert Judge(site.topology, "external", site=site.site).judge(seen).verdict == "out-of-scope"
+    probe = site.observe("203.0.113.91:40000", "203.0.113.32:3478/udp", TURN)
+    assert Judge(site.topology, "external", behind_lb=True, site=site.site).judge(probe).path == "ext-hlb-leg"
