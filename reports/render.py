@@ -90,6 +90,16 @@ def render_store(known: dict[str, Any]) -> str:
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
+def render_checks(checks: Sequence[dict[str, Any]]) -> str:
+    """`doctor` for a terminal: state, what was looked at, what was found, and the remedy."""
+    name = max((len(check["name"]) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        remedy = f" ({check['remedy']})" if check["remedy"] else ""
+        lines.append(f"{check['state']:<8} {check['name']:<{name}}  {check['text']}{remedy}")
+    return "".join(visible(line) + "\n" for line in lines)
+
+
 def render_html(result: dict[str, Any]) -> str:
     """One self-contained page."""
     page = template("audit.html").render(

@@ -17,13 +17,39 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
-from monitor.cli import audit, explain, findings, flows, policy, report, schema, settings, simulate, store, topology
+from monitor.cli import (
+    audit,
+    doctor,
+    explain,
+    findings,
+    flows,
+    policy,
+    report,
+    schema,
+    settings,
+    simulate,
+    store,
+    topology,
+)
 from monitor.cli.arguments import Parser, general
 from monitor.cli.messages import Messages
 from monitor.exit_status import FAILURE, MISTAKE, Ended, OperatorMistake, OutputFailure
 from parsers import VERSION
 
-COMMANDS: Final = (audit, findings, explain, report, flows, simulate, topology, policy, settings, store, schema)
+COMMANDS: Final = (
+    audit,
+    findings,
+    explain,
+    report,
+    flows,
+    simulate,
+    topology,
+    policy,
+    settings,
+    store,
+    doctor,
+    schema,
+)
 
 _DESCRIPTION: Final = """\
 Reads captures taken at the firewalls around a Lync or Skype for Business edge, and says which flows the declared

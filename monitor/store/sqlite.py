@@ -347,6 +347,17 @@ def check_writable(path: str) -> None:
         open_record(path, writing=True).close()  # what only SQLite can tell: damage, a newer version in the log
 
 
+def held_version(path: str) -> int | None:
+    """By the header of the file, which may lag behind its log; None where no record is yet. Raises OperatorMistake."""
+    try:
+        _look(path)
+    except NoRecord:
+        return None
+    with open(path, "rb") as file:
+        file.seek(60)
+        return int.from_bytes(file.read(4), "big")
+
+
 def open_record(path: str, *, writing: bool = False) -> Record:
     """Open a record; one of an older version is brought to today's. writing: made when missing.
 
