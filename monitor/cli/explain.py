@@ -32,8 +32,8 @@ def add(commands: Any) -> None:
         run,
         summary="one finding, with its packets dissected",
         description="What was seen, which rule it breaks and why that matters, which allowed path comes nearest and\n"
-        "what differs, the sample flows, and the packets kept as evidence in tshark's words. Evidence is checked\n"
-        "against the SHA-256 of the record first.",
+        "what differs, the sample flows, and the packets kept as evidence in tshark's words. Evidence is\n"
+        "checked against the SHA-256 of the record first.",
         example="edgewarden explain 67e9d226b26b9a4c --store sqlite:///record.db\n"
         "edgewarden explain 67e9d2 --topology contoso.yaml --format json",
     )
