@@ -315,6 +315,8 @@ def findings(
                 continue
             transport = TRANSPORTS[learned.protocols[number]]
             for index, hit in enumerate(verdict.hits):
+                if learned.one_way and hit.of_silence:
+                    continue
                 subject = subjects[index] if subjects else ""
                 if subject and subject not in shown.get(hit.rule, set()):
                     subject = OTHER

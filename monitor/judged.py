@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from rules import names
-from rules.verdict import ATTEMPT, UNDECIDED, End, Verdict
+from rules.verdict import UNDECIDED, End, Verdict
 
-ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that the attempt was not answered"
+ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that it was not answered"
 
 
 def final_verdict(verdict: Verdict, one_way: bool) -> str:
-    """The verdict once the whole run is known: from a one-way tap no attempt is concluded."""
-    return UNDECIDED if one_way and verdict.verdict == ATTEMPT else verdict.verdict
+    """The verdict once the whole run is known: from a one-way tap nothing is concluded out of silence."""
+    return UNDECIDED if one_way and verdict.of_silence else verdict.verdict
 
 
 def judged_values(verdict: Verdict, one_way: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rules.domains import Domains
 from rules.endpoints import FIREWALL_ROLES, Endpoint, Endpoints
 from rules.observation import Answered, Evidence, Observation, Payload, Stun, Tls
 from rules.paths import Leg, Path, derive, expiries
-from rules.ports import Ports, class_name
+from rules.ports import INTERNAL_TCP, INTERNAL_UDP, Ports, class_name
 from rules.services import service_names, service_number, services
 from rules.topology import Topology
 from rules.transports import ICMP, ICMPV6, PORTED, TCP, TRANSPORTS, UDP
@@ -55,9 +55,12 @@ class Site:
         pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
         spans = [span for leg in every_leg for span in (*leg.ports, *leg.source_ports) if span.first >= 0]
         spans += [pool.av.range for pool in topology.edge_pools]
+        spans += [*INTERNAL_TCP, *INTERNAL_UDP]
+        spans += [PortRange(p, p) for pool in topology.edge_pools for p in _own_ports(pool)]
         spans += [PortRange(p, p) for pool in pools for p in (pool.web.external_https, pool.web.external_http)]
         self.ports = Ports(spans)
-        self.source_ports = Ports([span for leg in self.legs for span in leg.source_ports], named=frozenset())
+        ranges = [span for leg in self.legs for span in leg.source_ports]
+        self.source_ports = Ports([*ranges, *(pool.av.range for pool in topology.edge_pools)], named=frozenset())
         self._edge_pools = {pool.fqdn: pool for pool in topology.edge_pools}
         self._web_pools = {pool.fqdn: pool for pool in pools}
 
@@ -83,6 +86,26 @@ class Site:
         """The Director or Front End pool of a server or VIP."""
         return next((self._web_pools[fqdn] for fqdn in endpoint.pools if fqdn in self._web_pools), None)
 
+    def edge_pool_of(self, endpoint: Endpoint, *roles: str) -> EdgePool | None:
+        """The Edge pool of an endpoint that has one of these roles."""
+        return self.edge_pool(endpoint) if endpoint.own and endpoint.has(*roles) else None
+
+    def right_source(self, facts: Facts) -> str | None:
+        """The role whose row this flow's bytes confirm, were it opened by another outer address of the same pool;
+        source ports aside, since a service that uses the wrong address may use any. None: no such row."""
+        own = facts.source
+        others = [e for e in self.endpoints if e.own and e.pools & own.pools and e.has(*names.OUTER_EDGE)]
+        for leg in self.by_transport.get(facts.observation.transport, ()):
+            if own.number in leg.sources or facts.destination.number not in leg.destinations or not leg.accepted:
+                continue
+            if leg.service == "xmpp" or not any(facts.port in span for span in leg.ports):
+                continue
+            if leg.source_role is None or any(_service(role) == _service(leg.source_role) for role in own.roles):
+                continue  # the same service: a node where a virtual address belongs is another matter
+            if any(e.number in leg.sources for e in others) and state_of(leg, facts.observation) is State.CONFIRMED:
+                return leg.source_role
+        return None
+
     def in_relay_range(self, endpoint: Endpoint, port: int) -> bool:
         """A port of the A/V range on an external A/V address."""
         if not endpoint.has(names.EDGE_EXT_AV):
@@ -97,6 +120,19 @@ class Site:
         if (endpoint.number, transport, port) in self.listeners:
             return str(port)
         return class_name(port, relay=self.in_relay_range(endpoint, port))
+
+
+def _service(role: str) -> str:
+    """Which service of an Edge a role's address serves, node or virtual: `access`, `webconf`, `av`."""
+    return names.ACCESS_EDGE[0] if role == names.EDGE_XMPP_PROXY else role.replace("-vip-", "-")
+
+
+def _own_ports(pool: EdgePool) -> tuple[int, ...]:
+    """Single ports of an Edge pool that rules ask for, whether or not a row with them applies."""
+    outer = (pool.access.port, pool.access.federation_port, pool.webconf.port, pool.av.port, pool.xmpp.port)
+    inner = (pool.access.internal_port, pool.webconf.internal_port, pool.av.internal_port, pool.xmpp.internal_port)
+    management = (pool.av.auth_port, pool.management.replica_port, *pool.management.cls_ports)
+    return (*outer, pool.av.udp_port, *inner, pool.av.internal_udp_port, *management)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +176,12 @@ class Facts:
         return self.crosses_external or self.crosses_internal
 
     @property
+    def bypasses_perimeter(self) -> bool:
+        """Straight between inside and Internet, either way."""
+        one, other = self.source, self.destination
+        return (one.inside and other.zone == names.EXTERNAL) or (other.inside and one.zone == names.EXTERNAL)
+
+    @property
     def undeclared(self) -> bool:
         return names.UNDECLARED in (self.source.zone, self.destination.zone)
 
@@ -180,6 +222,12 @@ class Facts:
         stun = self.observation.stun
         return bool(stun & Stun.CHECK_ONLY) and not stun & Stun.ANSWERED
 
+    @property
+    def spoke_media(self) -> bool:
+        """Media beyond doubt: an answered STUN or MS-TURN request, or ten RTP packets in one direction."""
+        stun = self.observation.stun
+        return bool(stun & (Stun.RTP_10 | Stun.ANSWERED))
+
     # --- listeners ---------------------------------------------------------------------------------------------------
 
     @property
@@ -191,6 +239,13 @@ class Facts:
     def listener_or_off(self) -> tuple[Leg, ...]:
         """The same, rows that are switched off included."""
         return self.site.listeners_and_off.get((self.destination.number, self.observation.transport, self.port), ())
+
+    @property
+    def contradicts_listener(self) -> bool:
+        """The bytes are none of what any row allows at this port of the destination, whoever may address it."""
+        return bool(self.listener) and all(
+            state_of(leg, self.observation) is State.CONTRADICTED for leg in self.listener
+        )
 
     # --- words -------------------------------------------------------------------------------------------------------
 

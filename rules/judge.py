@@ -36,6 +36,9 @@ from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION, 
 MAX_KNOWN: Final = 65_536
 """Verdicts kept, about 1 KiB each: a hundred times the observations of a busy site, and no more memory in a flood."""
 
+HAIRPIN_BLOCKED: Final = "av-pool-hairpin-blocked"
+"""The one rule that an unanswered STUN check may trip: it is about that silence."""
+
 _MTLS_MISSING: Final = "mtls-client-cert-missing"
 
 
@@ -105,7 +108,8 @@ class Judge:
 
     def judge(self, observation: Observation) -> Verdict:
         """The verdict on all flows of this observation. IndexError if it has endpoint numbers of other tables."""
-        # Few rows ask for source ports and no rule does: a scan from all ports of a stranger is judged once a target.
+        # Few rows ask for source ports, and one rule, for the relay range: a scan from all ports of a stranger is
+        # judged once a target.
         seen = observation
         if observation.initiator != Initiator.FIRST:
             seen = replace(observation, source_port=self.site.source_ports.representative(observation.source_port))
@@ -192,7 +196,26 @@ class Judge:
         if best is not None:
             facts = replace(facts, leg=best.leg, state=state_of(best.leg, observation))
         judged, why = _is_judged(facts)
+        if not judged:
+            named = self._named(facts)
+            judged, why = named is not None, why if named is None else f"{named} names its ends"
         return _Reading(facts, judged, why)
+
+    def _named(self, facts: Facts) -> str | None:
+        """The rule that makes a flow judged although nothing else does: it names these very ends, and holds."""
+        in_doubt = facts.tcp and facts.observation.initiator == Initiator.FIRST
+        if facts.undeclared or facts.unanswered_check or facts.icmp:
+            return None
+        for rule, _ in self._rules:
+            if rule.names_ends and not (in_doubt and rule.about_opener) and self._holds(rule, facts) is not None:
+                return rule.id
+        return None
+
+    def _holds(self, rule: Rule, facts: Facts) -> str | None:
+        """The rule's sentence; None where it does not hold, or where it only misses a row and one fits."""
+        if rule.only_misses_a_row and facts.permitted and (facts.leg is None or facts.leg.row not in rule.even_on):
+            return None
+        return rule.check(facts)
 
     # --- rules -------------------------------------------------------------------------------------------------------
 
@@ -205,13 +228,11 @@ class Judge:
                 continue  # an undeclared end trips that rule and no other
             if doubt not in ("", "tcp") or (doubt == "tcp" and rule.about_opener):
                 continue
-            if unanswered and rule.id != UNDECLARED_NETWORK:
+            if unanswered and rule.id not in (UNDECLARED_NETWORK, HAIRPIN_BLOCKED):
                 continue
-            if rule.only_misses_a_row and facts.permitted and (facts.leg is None or facts.leg.row not in rule.even_on):
-                continue
-            sentence = rule.check(facts)
+            sentence = self._holds(rule, facts)
             if sentence is not None:
-                holding.append((rule, severity, sentence))
+                holding.append((rule, self._severity(rule, severity, facts), sentence))
         silenced: set[str] = set()
         for rule, _, _ in holding:
             if rule.default_severity(self.topology) != "info":
@@ -220,6 +241,12 @@ class Judge:
         standing.sort(key=lambda entry: sort_key(entry[0].id, entry[1]))
         hushed = [(rule.id, severity) for rule, severity, _ in holding if rule.id in silenced]
         return standing, tuple(rule_id for rule_id, _ in sorted(hushed, key=lambda pair: sort_key(*pair)))
+
+    def _severity(self, rule: Rule, severity: str, facts: Facts) -> str:
+        """The site's own word, else what the flow makes of the default."""
+        if rule.graver is None or self.topology.policy.severity_of(rule.id) is not None:
+            return severity
+        return rule.graver(facts) or severity
 
     def _counts(self, rule: Rule, severity: str) -> bool:
         """Whether it can make a violation: a rule whose default is info never does, nor one the site lowered."""
@@ -310,6 +337,7 @@ class Judge:
                 subject_column=rule.subject(facts) if rule.subject is not None else None,
                 port_or_class=self.site.port_or_class(facts.destination, facts.observation.transport, facts.port),
                 service=facts.service,
+                of_silence=rule.of_silence,
                 at_port=facts.at_port,
             )
             for rule, severity, sentence in standing

@@ -100,6 +100,22 @@ ACCESS_EDGE: Final = (EDGE_EXT_ACCESS, EDGE_EXT_VIP_ACCESS)
 INNER_EDGE: Final = (EDGE_INT, EDGE_INT_VIP)
 """An Edge towards the inside: nodes, or the virtual address of a balancer."""
 
+OUTER_EDGE: Final = (
+    EDGE_EXT_ACCESS,
+    EDGE_EXT_WEBCONF,
+    EDGE_EXT_AV,
+    EDGE_XMPP_PROXY,
+    EDGE_EXT_VIP_ACCESS,
+    EDGE_EXT_VIP_WEBCONF,
+    EDGE_EXT_VIP_AV,
+)
+"""Roles of an Edge's outer side, virtual addresses included."""
+
+AV_EDGE: Final = (EDGE_EXT_AV, EDGE_EXT_VIP_AV)
+
+WEB_SERVERS: Final = (FE, DIRECTOR, WEB_VIP)
+"""Who serves the web sites that a reverse proxy publishes, Office Web Apps aside."""
+
 NON_SERVER_ROLES: Final = frozenset({EXT_CLIENT, INT_CLIENT, VPN_CLIENT, CRL_HOST, DNS_RESOLVER, FW_EXT, FW_INT})
 """Roles that are no *server role*: flows between these and neighbours of the perimeter are nobody's business here."""
 

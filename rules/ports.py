@@ -20,6 +20,23 @@ NAMED_PORTS: Final = frozenset(
     | {5222, 5223, 5269, 8057, 8058, 8060, 8061, 8080, 8404, 23456, 50001, 50002, 50003}
 )
 
+# Ports that only inside servers own ("Ports and protocols for internal servers"): a perimeter or Internet host never
+# has a reason to open one. 80 and 443 belong to it where a Director or Front End answers; rules ask that themselves.
+INTERNAL_TCP: Final = (
+    *(
+        PortRange(port, port)
+        for port in (135, 444, 445, 448, 881, 5041, 5060, 5080, 5081, 5082, 8057, 8058, 8060, 8061)
+    ),
+    PortRange(5062, 5068),
+    PortRange(5070, 5073),
+    PortRange(5075, 5076),
+    PortRange(5086, 5089),
+    PortRange(6891, 6901),
+    PortRange(8404, 8404),
+)
+INTERNAL_UDP: Final = (PortRange(1434, 1434),)
+INTERNAL_MEDIA: Final = PortRange(49152, 65535)  # media of servers and clients, TCP and UDP
+
 SYSTEM_END: Final = 1024  # RFC 6335 6: system ports are below
 DYNAMIC_START: Final = 49152  # RFC 6335 6: dynamic ports from here on
 

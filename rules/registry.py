@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from rules.controls import crosswalk
 from rules.facts import Facts
 from rules.topology import Topology
 
@@ -33,6 +34,9 @@ class Rule:
     even_on: tuple[str, ...] = ()  # rows on which it is noted although they permit the flow
     subject: Callable[[Facts], str | None] | None = None  # flow column that separates its findings
     severity_on: Callable[[Topology], str] | None = None  # where the site's policy changes the default
+    graver: Callable[[Facts], str | None] | None = None  # severity of a flow that is worse than the default
+    names_ends: bool = False  # makes a flow judged that neither crosses a firewall nor fits a row (contract 2.2)
+    of_silence: bool = False  # says that nobody answered: nothing before the flow has ended, nothing on a one-way tap
 
     def default_severity(self, topology: Topology | None) -> str:
         if topology is None or self.severity_on is None:
@@ -61,6 +65,9 @@ def rule(
     even_on: tuple[str, ...] = (),
     subject: Callable[[Facts], str | None] | None = None,
     severity_on: Callable[[Topology], str] | None = None,
+    graver: Callable[[Facts], str | None] | None = None,
+    names_ends: bool = False,
+    of_silence: bool = False,
 ) -> Callable[[Check], Check]:
     """Enter a rule. `controls`: ids of NIST SP 800-53 revision 5. ValueError when the id is taken."""
 
@@ -73,13 +80,16 @@ def rule(
             positions=positions,
             text=text,
             sources=sources,
-            controls=(("nist-800-53", controls),),
+            controls=crosswalk(controls),
             check=check,
             only_misses_a_row=only_misses_a_row,
             about_opener=about_opener,
             even_on=even_on,
             subject=subject,
             severity_on=severity_on,
+            graver=graver,
+            names_ends=names_ends,
+            of_silence=of_silence,
         )
         return check
 

@@ -11,6 +11,8 @@ from typing import Final
 ICMP: Final = 1
 TCP: Final = 6
 UDP: Final = 17
+ESP: Final = 50
+AH: Final = 51
 SCTP: Final = 132
 ICMPV6: Final = 58
 PORTED: Final = frozenset({TCP, UDP, SCTP})

@@ -39,6 +39,7 @@ class Hit:
     subject_column: str | None  # flow column that tells findings of this rule apart; None: no subject
     port_or_class: str  # a listener's port, else its class; "" where the protocol has no ports
     service: str  # name of the recognised service, "" without payload
+    of_silence: bool = False  # says that nobody answered, which a tap that shows one direction cannot know
     at_port: str = ""  # how `reason` names transport and ports: "TCP 5061"; a class as "a port of TCP 1-52"
 
 
@@ -54,6 +55,12 @@ class Verdict:
     destination: End
     hits: tuple[Hit, ...] = ()  # one for each of `rules`
     trace: tuple[str, ...] = ()  # how the verdict came about, step by step
+
+    @property
+    def of_silence(self) -> bool:
+        """It says no more than that nobody answered: an attempt, or a violation by such rules alone."""
+        grave = [hit for hit in self.hits if hit.severity != "info"]
+        return self.verdict == ATTEMPT or (self.verdict == VIOLATION and all(hit.of_silence for hit in grave))
 
 
 def finding_id(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from rules import names
 from rules.components import Address, DirectorPool, EdgeMember, EdgePool, FrontEndPool, Network, Translated
 from rules.declared import client_networks, own_addresses, peer_networks
-from rules.topology import Topology, at_least
+from rules.topology import Topology, at_least, is_private
 
 DOCUMENTATION: list[Network] = [
     ipaddress.ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
@@ -143,6 +143,7 @@ class Cast:
             "office web apps": lambda n: _first("Office Web Apps server", topology.office_web_apps),
             "branch appliance": lambda n: _first("branch appliance", topology.branch_appliances),
             "directory server": lambda n: self._directory(),
+            "external firewall": lambda n: self._firewall(),
             "admin station": lambda n: self._in("clients.admin", topology.clients.admin or topology.clients.lan, 0),
             "lan client": lambda n: self._in("clients.lan", topology.clients.lan, 7),
             "wifi client": lambda n: self._in("clients.wifi", topology.clients.wifi or topology.clients.lan, 9),
@@ -186,6 +187,12 @@ class Cast:
         if self.topology.infrastructure:
             return _plain(self.topology.infrastructure[0].address)
         return self._in("an internal zone", self._zone(names.INTERNAL), 5)
+
+    def _firewall(self) -> Part:
+        """The external firewall: its public addresses outside, those towards the perimeter inside, if it has both."""
+        addresses = self.topology.firewall_addresses("external")
+        inner = tuple(address for address in addresses if is_private(address))
+        return Part(tuple(a for a in addresses if a not in inner) or inner, inner or addresses)
 
     def _partner(self, *, old: bool, media: bool) -> Part:
         for partner in self.topology.federation.sip_partners:

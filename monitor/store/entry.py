@@ -125,7 +125,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A live session as it begins. config: findings about the design, in JSON. scope: as of an `Entry`."""
+    """A live session as it begins. config: findings about the design, in JSON."""
 
     version: str
     organization: str
@@ -136,7 +136,6 @@ class LiveRun:
     side: str | None
     interfaces: tuple[str, ...]
     config: tuple[str, ...]
-    scope: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ a finding, and the rules that can name the port more tellingly silence the gener
 from __future__ import annotations
 
 from rules import names
+from rules.components import PortRange
 from rules.facts import Facts, State
 from rules.observation import Evidence, Initiator
+from rules.ports import INTERNAL_TCP, INTERNAL_UDP
 from rules.registry import rule
 
 
@@ -40,8 +42,8 @@ def edge_to_internal_unlisted(facts: Facts) -> str | None:
     "edge-internal-dns",
     severity="low",
     positions=("internal",),
-    text="An Edge asks a name server inside. It works, but is advised against: an Edge should resolve outside or by"
-    " its hosts file. The optional row `int-edge-dns` permits it.",
+    text="An Edge asks a name server inside. It works, but is advised against: an Edge should resolve outside or by "
+    "its hosts file. The optional row `int-edge-dns` permits it.",
     sources=("NIC",),
     controls=("SC-7(5)", "SC-20"),
     only_misses_a_row=True,
@@ -59,6 +61,123 @@ def edge_internal_dns(facts: Facts) -> str | None:
     return (
         f"{facts.source} asked {facts.destination} for names on {facts.at_port}: "
         "let the Edge resolve through an outside resolver or its hosts file."
+    )
+
+
+@rule(
+    "edge-internal-from-external",
+    severity="critical",
+    positions=("external", "internal"),
+    text="The Internet or the outer perimeter reaches an Edge's inner address. It serves inside hosts alone, and the "
+    "two perimeter networks must have no way to each other.",
+    sources=("P-SNAT",),
+    controls=("AC-4", "SC-7", "SC-7(5)"),
+    about_opener=True,
+    names_ends=True,
+)
+def edge_internal_from_external(facts: Facts) -> str | None:
+    if not facts.destination.has(*names.INNER_EDGE) or facts.source.zone not in (names.EXTERNAL, names.PERIMETER_EXT):
+        return None
+    if facts.source.has(names.FW_EXT, names.FW_INT) or "lb" in facts.source.sections:
+        return None  # a firewall or balancer that stands in both networks and looks whether the Edge is alive
+    return (
+        f"{facts.source} reached the inner address of {facts.destination} on {facts.at_port}: "
+        "close every way from outside to the inner perimeter network."
+    )
+
+
+@rule(
+    "edge-internal-default-gateway",
+    severity="medium",
+    positions=("internal", "external"),
+    text="An Edge sends to the Internet from its inner address. The default gateway belongs to the outer interface; "
+    "the inner one has static routes to the inside networks alone.",
+    sources=("NIC", "D-SNAT"),
+    controls=("AC-4", "SC-7(5)", "CM-6"),
+    about_opener=True,
+)
+def edge_internal_default_gateway(facts: Facts) -> str | None:
+    if not facts.source.has(*names.INNER_EDGE) or facts.destination.zone != names.EXTERNAL:
+        return None
+    return (
+        f"{facts.source} opened {facts.at_port} to {facts.destination} from its inner address: "
+        "take the default gateway off the inner interface."
+    )
+
+
+_REMOTE_DESKTOP = 3389
+_OTHER_ROLES_TCP = (*INTERNAL_TCP, PortRange(_REMOTE_DESKTOP, _REMOTE_DESKTOP), PortRange(8080, 8080))
+
+
+@rule(
+    "edge-collocated-role",
+    severity="high",
+    positions=("external", "internal"),
+    text="An Edge address answers on a port of another role: file sharing, remote desktop from other hosts than the "
+    "administrators', a Front End's services. Nothing but the Edge services may run there.",
+    sources=("COLLO", "INTP"),
+    controls=("CM-7", "SC-7(5)"),
+    only_misses_a_row=True,
+    about_opener=True,
+)
+def edge_collocated_role(facts: Facts) -> str | None:
+    if not facts.destination.has(*names.OUTER_EDGE, *names.INNER_EDGE) or not facts.answered:
+        return None
+    ports = _OTHER_ROLES_TCP if facts.tcp else INTERNAL_UDP if facts.udp else ()
+    if not any(facts.port in span for span in ports) or facts.listener_or_off:
+        return None
+    pool = facts.site.edge_pool_of(facts.destination, *names.INNER_EDGE)
+    if pool is not None and facts.port in (pool.webconf.internal_port, pool.av.auth_port):
+        return None  # its own, at the node or the virtual address where it does not belong
+    if facts.port == _REMOTE_DESKTOP and "clients.admin" in facts.source.sections:
+        return None
+    return (
+        f"{facts.destination} answered {facts.source} on {facts.at_port}, a port of another role: "
+        "stop that service, an Edge runs nothing beside its own."
+    )
+
+
+@rule(
+    "edge-egress-unlisted",
+    severity="high",
+    positions=("external",),
+    text="An Edge opens to the Internet what no row lists: mail, shells, web from the access address. Only the "
+    "listed ports should be open outbound.",
+    sources=("P-SNAT",),
+    controls=("AC-4", "SC-7(5)", "SI-4"),
+    only_misses_a_row=True,
+    about_opener=True,
+)
+def edge_egress_unlisted(facts: Facts) -> str | None:
+    if not facts.source.has(*names.OUTER_EDGE) or facts.destination.zone != names.EXTERNAL:
+        return None
+    if facts.leg is not None and facts.leg.service in ("tls", "mtls"):
+        return None  # it is a listed way; that it is no TLS is what `tls-expected-cleartext` says
+    return (
+        f"{facts.source} opened {facts.at_port} to {facts.destination}, which no row lists: "
+        "close the external firewall to it and find out which program did."
+    )
+
+
+@rule(
+    "edge-wrong-external-ip",
+    severity="medium",
+    positions=("external",),
+    text="A service of an Edge leaves from the address of another one: SIP from the A/V address, TURN from the "
+    "access address. Each row names the address of its service.",
+    sources=("P-SNAT",),
+    controls=("AC-4", "CM-6"),
+    about_opener=True,
+)
+def edge_wrong_external_ip(facts: Facts) -> str | None:
+    if not facts.source.has(*names.OUTER_EDGE) or facts.destination.zone != names.EXTERNAL or facts.leg is not None:
+        return None
+    right = facts.site.right_source(facts)
+    if right is None:
+        return None
+    return (
+        f"{facts.source} spoke {facts.service} on {facts.at_port} to {facts.destination}, which {right} opens: "
+        "bind each Edge service to its own address."
     )
 
 
@@ -82,8 +201,8 @@ def undeclared_network(facts: Facts) -> str | None:
     "unlisted-path",
     severity="high",
     positions=("external", "internal"),
-    text="A flow that crosses a firewall of the edge fits no allowed row, or speaks something else than its row, "
-    "and no rule says anything more telling about it.",
+    text="A flow that crosses a firewall of the edge fits no allowed row, or speaks something else than its row, and "
+    "no rule says anything more telling about it.",
     sources=(),
     controls=("AC-4", "SC-7(5)"),
 )

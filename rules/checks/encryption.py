@@ -141,8 +141,8 @@ def real_tls_on_av(facts: Facts) -> str | None:
     severity="high",
     positions=("external",),
     text="A peer that is neither an OCS 2007 partner nor Office 365 opened a flow into the A/V Edge's relay range "
-    "and was answered, or sent media there. The range is for those two alone; everybody else comes by 3478 and"
-    " 443.",
+    "and was answered, or sent media there. The range is for those two alone; everybody else comes by 3478 and "
+    "443.",
     sources=("P-SNAT", "AVFW"),
     controls=("AC-4", "SC-7(5)"),
     only_misses_a_row=True,
@@ -177,4 +177,63 @@ def _ranged_peer(facts: Facts) -> bool:
     return any(
         partner.product == names.OCS_2007 and address in partner.access + partner.av
         for partner in federation.sip_partners
+    )
+
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+_VERSIONS = {"1.0": 0x0301, "1.1": 0x0302, "1.2": 0x0303, "1.3": 0x0304}
+_VERSION_NAMES = {0x0002: "SSL 2.0", 0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2"}
+
+
+def _negotiated(facts: Facts) -> int:
+    """The version that a server chose on a TCP stream, 0 where none was seen: an offer is not yet one."""
+    chosen = facts.tcp and facts.observation.tls & Tls.SERVER_HELLO and "tls" in facts.services
+    return facts.observation.tls_version if chosen else 0
+
+
+def _ours_or_a_partner(facts: Facts) -> bool:
+    """Sessions that are ours to answer for: at our own hosts, and with a partner at the two federation ports."""
+    if facts.destination.own:
+        return True
+    partner = facts.destination.zone == names.EXTERNAL and facts.source.has(*names.ACCESS_EDGE)
+    return partner and facts.port in (5061, 5269)
+
+
+@rule(
+    "tls-weak",
+    severity="medium",
+    positions=("external", "internal"),
+    text="A server chose SSL, or a version of TLS older than the site's `tls_minimum`, or a suite without "
+    "authentication or encryption.",
+    sources=("ENC", "KSF", "RFC 5246 App. E.2"),
+    controls=("SC-8(1)", "SC-13"),
+)
+def tls_weak(facts: Facts) -> str | None:
+    version = _negotiated(facts)
+    if not version or not _ours_or_a_partner(facts):
+        return None
+    if version >= _VERSIONS[facts.site.topology.policy.tls_minimum]:
+        return None
+    return (
+        f"{facts.destination} chose {_VERSION_NAMES.get(version, 'an old version')} with {facts.source} on "
+        f"{facts.at_port}: turn off what is older than TLS {facts.site.topology.policy.tls_minimum}."
+    )
+
+
+@rule(
+    "tls-ios-below-1-2",
+    severity="low",
+    positions=("external",),
+    text="The reverse proxy chose a version older than TLS 1.2, which current iOS clients need.",
+    sources=("HLBREQ",),
+    controls=("SC-8(1)",),
+)
+def tls_ios_below_1_2(facts: Facts) -> str | None:
+    version = _negotiated(facts)
+    if not version or version >= _VERSIONS["1.2"] or not facts.destination.has(names.RP_EXT):
+        return None
+    return (
+        f"{facts.destination} chose {_VERSION_NAMES.get(version, 'an old version')} with {facts.source} on "
+        f"{facts.at_port}: let the proxy offer TLS 1.2."
     )

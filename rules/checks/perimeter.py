@@ -13,7 +13,7 @@ from rules.registry import rule
 from rules.switches import DOCUMENTED_OPEN, OTHER_FE
 from rules.topology import Topology
 
-_WEB_ROLES = (names.FE, names.DIRECTOR, names.WEB_VIP)
+_WEB_ROLES = names.WEB_SERVERS
 
 
 def _external_web_ports(facts: Facts, target: Endpoint) -> tuple[int, ...]:
@@ -28,8 +28,8 @@ def _external_web_ports(facts: Facts, target: Endpoint) -> tuple[int, ...]:
     "external-to-internal-direct",
     severity="critical",
     positions=("external", "internal"),
-    text="A flow runs from the Internet straight to an inside host. The Edge and the proxy are the only ways in, "
-    "and each ends the connection and opens one of its own.",
+    text="A flow runs from the Internet straight to an inside host. The Edge and the proxy are the only ways in, and "
+    "each ends the connection and opens one of its own.",
     sources=("COMP",),
     controls=("AC-4", "SC-7", "SC-7(5)"),
     only_misses_a_row=True,
@@ -156,3 +156,117 @@ def _translated_ports(facts: Facts) -> tuple[int, ...]:
     if pool is None or not facts.destination.has(names.WEB_VIP) or not pool.web.vip_translates:
         return ()
     return (443, 80)
+
+
+_SIP_PORT = 5061
+_XMPP_PORT = 5269
+_TURN_SERVICES = frozenset({"turn", "pseudo-tls"})
+
+
+@rule(
+    "internal-to-external-direct",
+    severity="high",
+    positions=("external", "internal"),
+    text="An inside host opens signalling or relayed media straight to the Internet: a server SIP, XMPP or TURN, a "
+    "client SIP or XMPP between servers. The Edge is the one way out for these.",
+    sources=("COMP",),
+    controls=("AC-4", "SC-7(5)", "SC-7(8)"),
+    only_misses_a_row=True,
+    about_opener=True,
+)
+def internal_to_external_direct(facts: Facts) -> str | None:
+    if not facts.source.inside or facts.destination.zone != names.EXTERNAL:
+        return None
+    signalling = facts.tcp and facts.port in (_SIP_PORT, _XMPP_PORT)
+    if not signalling and not (facts.source.server and _relayed_media(facts)):
+        return None
+    return (
+        f"{facts.source} opened {facts.at_port} to {facts.destination} past the Edge: "
+        "let it go through the Edge and close both firewalls to it."
+    )
+
+
+def _relayed_media(facts: Facts) -> bool:
+    """TURN by its port, and on 443, which is everybody's, by its bytes."""
+    if facts.port == 3478:
+        return facts.tcp or facts.udp
+    return facts.tcp and facts.port == 443 and not _TURN_SERVICES.isdisjoint(facts.services)
+
+
+@rule(
+    "sba-direct-from-external",
+    severity="critical",
+    positions=("external", "internal"),
+    text="A flow runs from the Internet to a branch appliance. Branches use the central Edge; nothing reaches an "
+    "appliance from outside.",
+    sources=("P-SNAT",),
+    controls=("AC-4", "SC-7", "SC-7(5)"),
+    about_opener=True,
+)
+def sba_direct_from_external(facts: Facts) -> str | None:
+    if facts.source.zone != names.EXTERNAL or not facts.destination.has(names.SBA):
+        return None
+    return (
+        f"{facts.source} reached the branch appliance {facts.destination} on {facts.at_port}: "
+        "close the firewalls to it, branches use the central Edge."
+    )
+
+
+def _owas_published(facts: Facts) -> bool:
+    farms = {facts.destination.component, *facts.destination.pools}
+    return any(entry.to in farms for proxy in facts.site.topology.reverse_proxies for entry in proxy.publishes)
+
+
+@rule(
+    "owas-in-perimeter",
+    severity="low",
+    positions=("external", "internal"),
+    text="Office Web Apps answers from a perimeter address. It must be a domain member, and the vendor documents the "
+    "place but advises against it. Reached from the Internet past the proxy that publishes it, this is high.",
+    sources=("CONF", "OWAS"),
+    controls=("AC-4", "SC-7(5)"),
+    about_opener=True,
+    graver=lambda facts: "high" if facts.source.zone == names.EXTERNAL and _owas_published(facts) else None,
+)
+def owas_in_perimeter(facts: Facts) -> str | None:
+    if not facts.destination.has(names.OWAS) or not facts.destination.perimeter or not facts.answered:
+        return None
+    if facts.source.zone == names.EXTERNAL and _owas_published(facts):
+        return (
+            f"{facts.source} reached {facts.destination} on {facts.at_port} although a reverse proxy publishes it: "
+            "let the proxy alone address it."
+        )
+    return (
+        f"{facts.destination} answered {facts.source} on {facts.at_port} from the perimeter: "
+        "move Office Web Apps inside, it has to be a domain member."
+    )
+
+
+_APPLE_PUSH = 5223
+
+
+@rule(
+    "push-not-via-sipfed",
+    severity="medium",
+    positions=("external", "internal"),
+    text="An inside server opens a push service itself. Notifications go from the Access Edge to "
+    "sipfed.online.lync.com on 5061, and the cloud talks to the push services.",
+    sources=("PUSH",),
+    controls=("AC-4", "SC-7(5)"),
+    about_opener=True,
+    names_ends=True,
+)
+def push_not_via_sipfed(facts: Facts) -> str | None:
+    if not facts.tcp or not facts.source.inside or not facts.source.own or not facts.source.server:
+        return None
+    if facts.destination.zone != names.EXTERNAL:
+        return None
+    hosted = facts.port == _SIP_PORT and "federation.push" in facts.destination.sections
+    # A port alone proves nothing; that a server opens TLS on Apple's own port does.
+    apple = facts.port == _APPLE_PUSH and "tls" in facts.services
+    if not hosted and not apple:
+        return None
+    return (
+        f"{facts.source} opened a push service on {facts.at_port} itself: "
+        "let notifications leave by the Access Edge to sipfed.online.lync.com."
+    )

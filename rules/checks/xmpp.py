@@ -8,11 +8,13 @@ seen the address must do, and only a list of addresses that is complete can say 
 from __future__ import annotations
 
 from rules import names
+from rules.components import EdgePool
 from rules.domains import NO_NAME
 from rules.endpoints import Endpoint
 from rules.facts import Facts
+from rules.observation import XmppNamespace
 from rules.registry import rule
-from rules.topology import XmppPartner
+from rules.topology import XmppPartner, at_least
 
 _XMPP_PRODUCTS = (names.LYNC_2013, names.SFB_2015)
 
@@ -96,3 +98,117 @@ def xmpp_direct_from_internal(facts: Facts) -> str | None:
         f"{facts.source} opened XMPP on {facts.at_port} to {facts.destination} across the internal firewall: "
         "5269 ends at the Edge's XMPP proxy, the Front End reaches it there."
     )
+
+
+def _modern(pool: EdgePool) -> bool:
+    """XMPP is built into 2013 and 2015; 2010 has a gateway server of its own, 2019 and later have none."""
+    return pool.product in _XMPP_PRODUCTS
+
+
+@rule(
+    "xmpp-gateway-direction",
+    severity="high",
+    positions=("internal",),
+    text="The port between XMPP gateway and proxy is opened the wrong way: by the Edge, or by a host that is no "
+    "Front End.",
+    sources=("P-SNAT",),
+    controls=("AC-4", "SC-7(5)"),
+    about_opener=True,
+    names_ends=True,
+)
+def xmpp_gateway_direction(facts: Facts) -> str | None:
+    if not facts.tcp:
+        return None
+    opener = facts.site.edge_pool_of(facts.source, *names.INNER_EDGE)
+    if opener is not None and facts.destination.inside:
+        if not at_least(opener.product, names.LYNC_2013) or facts.port != opener.xmpp.internal_port:
+            return None
+        return (
+            f"{facts.source} opened {facts.at_port} to {facts.destination}: the Front End opens XMPP to the Edge, "
+            "close the internal firewall the other way."
+        )
+    pool = facts.site.edge_pool_of(facts.destination, *names.INNER_EDGE)
+    if pool is None or not at_least(pool.product, names.LYNC_2013) or facts.port != pool.xmpp.internal_port:
+        return None
+    source = facts.source
+    if source.has(names.FE, names.FW_INT, names.FW_EXT) or "lb" in source.sections:
+        return None
+    if not source.inside and source.zone != names.PERIMETER_INT:
+        return None  # from outside it is no matter of direction: `edge-internal-from-external`
+    return f"{source} opened {facts.at_port} to {facts.destination}: let Front Ends alone open XMPP to the Edge."
+
+
+@rule(
+    "xmpp-client-port",
+    severity="medium",
+    positions=("external",),
+    text="An XMPP client's stream comes to an Edge. The proxy speaks with servers alone and serves no clients.",
+    sources=("COMP", "RFC 6120 §4.8.2"),
+    controls=("CM-7", "SC-7(5)"),
+    about_opener=True,
+)
+def xmpp_client_port(facts: Facts) -> str | None:
+    if not facts.tcp or facts.source.zone != names.EXTERNAL or not facts.destination.has(*names.OUTER_EDGE):
+        return None
+    if "xmpp" not in facts.services:
+        return None
+    client = facts.observation.xmpp_namespace == XmppNamespace.CLIENT
+    if not client and facts.port not in (5222, 5223):
+        return None
+    return (
+        f"{facts.source} speaks XMPP as a client to {facts.destination} on {facts.at_port}: "
+        "close the port, the proxy federates with servers alone."
+    )
+
+
+@rule(
+    "xmpp-unsupported-version",
+    severity="medium",
+    positions=("external", "internal"),
+    text="XMPP ports of an Edge are in use with a product that has no XMPP any more, and no older Edge stands beside "
+    "it.",
+    sources=("S19-DEP",),
+    controls=("CM-7",),
+    about_opener=True,
+)
+def xmpp_unsupported_version(facts: Facts) -> str | None:
+    if not facts.tcp or any(not at_least(p.product, names.SFB_2019) for p in facts.site.topology.edge_pools):
+        return None
+    for own, far, listens in ((facts.destination, facts.source, True), (facts.source, facts.destination, False)):
+        pool = facts.site.edge_pool(own) if own.own else None
+        if pool is None:
+            continue
+        outer = own.has(*names.OUTER_EDGE) and far.zone == names.EXTERNAL
+        inner = own.has(*names.INNER_EDGE) and far.inside
+        federated = outer and facts.port == (pool.xmpp.port if listens else 5269)
+        if federated or (inner and facts.port == pool.xmpp.internal_port):
+            return (
+                f"{facts.source} opened {facts.at_port} to {facts.destination}, and {pool.product} has no XMPP: "
+                "close the port or keep an older Edge for it."
+            )
+    return None
+
+
+@rule(
+    "xmpp-wrong-ip",
+    severity="low",
+    positions=("external",),
+    text="Server-to-server XMPP uses the address of Web Conferencing or A/V. The proxy shares the Access Edge's "
+    "address.",
+    sources=("P-SNAT",),
+    controls=("CM-6",),
+    about_opener=True,
+)
+def xmpp_wrong_ip(facts: Facts) -> str | None:
+    if not facts.tcp:
+        return None
+    for own, far, listens in ((facts.destination, facts.source, True), (facts.source, facts.destination, False)):
+        pool = facts.site.edge_pool_of(own, names.EDGE_EXT_WEBCONF, names.EDGE_EXT_AV)
+        if pool is None or own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL or not _modern(pool):
+            continue
+        if facts.port == (pool.xmpp.port if listens else 5269):
+            return (
+                f"{facts.source} opened XMPP on {facts.at_port} to {facts.destination}: "
+                "the proxy's address is the Access Edge's, publish that one."
+            )
+    return None

@@ -35,7 +35,21 @@ NO_CLEAN_SCENARIO = {
     "int-foreign-meeting-out": "the same flows fit ext-foreign-meeting-out, which comes first",
 }
 
-NO_BREAKING_SCENARIO: dict[str, str] = {}
+_HLB_SITE = "contoso is not balanced by hardware; tests/policy/test_balancing.py has that site"
+NO_BREAKING_SCENARIO = {
+    "hlb-internal-vip-webconf": _HLB_SITE,
+    "hlb-internal-vip-xmpp": _HLB_SITE,
+    "hlb-internal-vip-mgmt": _HLB_SITE,
+    "hlb-node-direct-sip": _HLB_SITE,
+    "hlb-av-snat": _HLB_SITE,
+    "federation-partner-not-allowed": "contoso admits partners that it does not list; tests/sites/northwind does not",
+    "federation-disabled-5061": "contoso federates; an Edge pool of tests/sites/fourthcoffee does not",
+    "client-on-federation-port": "silenced by mtls-client-cert-missing wherever that is on; tests/policy/test_rules.py",
+    "xmpp-unsupported-version": "contoso has XMPP; tests/policy/test_rules.py has a site of 2019",
+    "owas-in-perimeter": "contoso's stands inside; tests/policy/test_rules.py moves it",
+    "ipsec-on-media": "simulate has no IPsec; tests/sites/northwind",
+    "tls-weak": "contoso asks for TLS 1.0, and no library speaks less; tests/sites/northwind asks for 1.1",
+}
 
 
 @cache

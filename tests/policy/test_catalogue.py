@@ -65,14 +65,27 @@ LISTED = [
     for entry in " ".join(section.split()).split(", ")
 ]
 
-BUILT = set(
+FROM_THE_FILE = {
+    "director-missing",
+    "edge-same-subnet",
+    "lb-mixed-mode",
+    "hlb-with-nat",
+    "xmpp-invalid-negotiation-config",
+}
+WAITING = set(
     """
-    director-bypass-sip reverse-proxy-bypass reverse-proxy-nat-forward reverse-proxy-internal-site
-    external-to-internal-direct edge-to-internal-unlisted edge-internal-dns xmpp-partner-not-configured
-    xmpp-direct-from-internal sip-cleartext sip-udp mtls-client-cert-missing real-tls-on-av pseudo-tls-wrong-listener
-    tls-expected-cleartext media-range-inbound unlisted-path undeclared-network
+    director-bypass-web director-dos-past-director reverse-proxy-tls-passthrough reverse-proxy-ssl-offload
+    reverse-proxy-host-rewritten reverse-proxy-http-content mobility-not-via-proxy admin-url-exposed
+    internal-web-fqdn-exposed external-web-fqdn-from-inside edge-as-router edge-internal-nat edge-service-split
+    edge-multiple-federation-routes hlb-asymmetric-reply hlb-dsr nat-outbound-dest-changed nat-public-ip-mismatch
+    nat-port-translation dns-lb-for-web mtls-untrusted-peer media-cleartext turn-unauthenticated-flood
+    turn-shared-secret cert-name-mismatch cert-wildcard-edge cert-private-ca-edge-external cert-differs-in-pool
+    cert-no-cdp cert-expired signin-rate-abuse xmpp-cleartext-not-permitted xmpp-sasl-without-tls xmpp-multiple-sites
+    federation-discovered-partner-rate vpn-split-signalling-media sensor-blind
     """.split()  # noqa: SIM905
 )
+"""Rules that no flow is judged by yet; the list may only shrink."""
+BUILT = {rule for rule, _ in LISTED} - FROM_THE_FILE - WAITING | {"unlisted-path", "undeclared-network"}
 
 
 def test_all_rules_of_the_list_stand_in_the_catalogue() -> None:
@@ -101,7 +114,8 @@ def test_papers_of_built_rules() -> None:
     for rule in registered().values():
         assert rule.text.endswith(".")
         assert rule.id in ("unlisted-path", "undeclared-network") or rule.sources
-        assert dict(rule.controls)["nist-800-53"]
+        assert set(dict(rule.controls)) == {"nist-800-53", "pci-dss-4", "iso-27001-2022", "cis-8.1"}
+        assert all(ids for _, ids in rule.controls)
 
 
 def test_coverage_names_what_the_sensors_prove_and_why_not_the_rest() -> None:

@@ -75,15 +75,20 @@ def with_rules(**severities: str) -> Bench:
         ("192.168.20.7:5353", "224.0.0.251:5353/udp", DNS, OUT_OF_SCOPE),
         ("203.0.113.10:138", "255.255.255.255:138/udp", unknown(), OUT_OF_SCOPE),
         ("[fe80::1]:5353", "[ff02::fb]:5353/udp", DNS, OUT_OF_SCOPE),
-        ("203.0.113.77:4000", "203.0.113.10:443/tcp", TLS, OUT_OF_SCOPE),  # a nameless neighbour on the same segment
-        ("203.0.113.77:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, OUT_OF_SCOPE),
+        ("203.0.113.77:4000", "203.0.113.10:22/tcp", SSH, OUT_OF_SCOPE),  # a nameless neighbour on the same segment
+        ("203.0.113.77:4000", "203.0.113.10:443/tcp", TLS, VIOLATION),  # at a listener it is somebody translated
+        ("203.0.113.77:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, VIOLATION),  # no way from one side to the other
         ("192.168.10.1:4000", "172.25.33.10:22/tcp", SSH, OUT_OF_SCOPE),  # a firewall's own probe
         ("192.168.10.1:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, ALLOWED),  # but where a row fits, it fits
         ("172.25.33.10:4000", "192.168.10.1:22/tcp", SSH, VIOLATION),  # an Edge that opens one is no probe
         ("10.45.16.30:3478", "10.45.16.31:3478/udp", TURN, OUT_OF_SCOPE),  # pool members by their inner addresses
-        ("203.0.113.10:4000", "172.25.33.11:4443/tcp", TLS, OUT_OF_SCOPE),
+        ("203.0.113.10:4000", "172.25.33.11:4443/tcp", TLS, VIOLATION),
+        ("172.25.33.77:4000", "172.25.33.11:443/tcp", PSEUDO_TLS, OUT_OF_SCOPE),
+        ("172.25.33.77:4000", "172.25.33.11:4443/tcp", TLS, VIOLATION),  # the rule that names the pair
         ("192.168.21.9:4000", "192.0.2.9:5223/tcp", TLS, ALLOWED),
-        ("192.168.10.90:4000", "192.0.2.9:5223/tcp", TLS, OUT_OF_SCOPE),  # a server is no phone
+        ("192.168.10.90:4000", "192.0.2.9:5223/tcp", SILENT, OUT_OF_SCOPE),
+        ("192.168.10.90:4000", "192.0.2.9:5223/tcp", TLS, VIOLATION),  # a server is no phone
+        ("10.99.0.8:4000", "192.168.20.7:50020/udp", RTP, VIOLATION),  # media through the tunnel
         ("192.168.20.7:4000", "192.0.2.9:443/tcp", PSEUDO_TLS, ALLOWED),
         ("192.168.20.7:4000", "192.0.2.9:3480/udp", TURN, ALLOWED),
         ("192.168.20.7:4000", "192.0.2.9:3482/udp", TURN, VIOLATION),
@@ -389,7 +394,7 @@ def test_discovery_that_is_off_admits_listed_partners_alone() -> None:
     topology = contoso()
     listed = Bench(replace(topology, federation=replace(topology.federation, discovery=False)))
     assert listed.judge("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS).verdict == ALLOWED
-    assert listed.judge("192.0.2.9:41000", "203.0.113.10:5061/tcp", MTLS).rules == ("unlisted-path",)
+    assert listed.judge("192.0.2.9:41000", "203.0.113.10:5061/tcp", MTLS).path is None
     assert listed.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", MTLS).verdict == ALLOWED
     nameless = replace(topology.federation.sip_partners[0], access=())
     federation = replace(topology.federation, discovery=False, sip_partners=(nameless,))
@@ -434,3 +439,12 @@ def test_a_trace_leads_to_the_verdict(site: Bench) -> None:
     assert verdict.trace[-1] == "verdict: violation"
     assert any("director-bypass-sip" in step for step in verdict.trace)
     assert any("edge-to-internal-unlisted" in step and "silenced" in step for step in verdict.trace)
+
+
+def test_what_is_concluded_from_silence_alone(site: Bench) -> None:
+    """A tap that shows one direction knows nothing of answers, so such verdicts say what they are."""
+    silence = site.judge("203.0.113.10:49900", "198.51.100.80:80/tcp", UNANSWERED)
+    assert (silence.verdict, silence.rules, silence.of_silence) == (VIOLATION, ("crl-blocked",), True)
+    assert site.judge("192.0.2.66:4000", "203.0.113.10:22/tcp", UNANSWERED).of_silence
+    assert not site.judge("203.0.113.10:4000", "192.0.2.9:25/tcp", UNANSWERED).of_silence
+    assert not site.judge("203.0.113.10:49900", "198.51.100.80:80/tcp", HTTP).of_silence

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rules.verdict import ALLOWED, OUT_OF_SCOPE, VIOLATION
+from rules.verdict import ALLOWED, VIOLATION
 from tests.policy.flows import DNS, HTTP, MTLS, PSEUDO_TLS, RTP, SILENT, SIP, TLS, TURN, Bench, unknown, xmpp
 
 CLEAN = [
@@ -95,14 +95,51 @@ VIOLATING = {
         ["reverse-proxy-bypass", "reverse-proxy-nat-forward"],
         ["external-to-internal-direct"],
     ),
-    "V5": ("172.25.33.40:40013", "192.168.10.91:443/tcp", TLS, ["reverse-proxy-internal-site"], []),
+    "V5": (
+        "172.25.33.40:40013",
+        "192.168.10.91:443/tcp",
+        TLS,
+        ["reverse-proxy-internal-site"],
+        ["internal-port-exposed", "reverse-proxy-unexpected-egress"],
+    ),
     "V6": ("192.0.2.66:50001", "192.168.10.90:5061/tcp", TLS, ["external-to-internal-direct"], []),
-    "V7": ("172.25.33.10:49001", "192.168.10.5:445/tcp", unknown(), ["edge-to-internal-unlisted"], []),
+    "V7": (
+        "172.25.33.10:49001",
+        "192.168.10.5:445/tcp",
+        unknown(),
+        ["edge-to-internal-unlisted"],
+        ["internal-port-exposed"],
+    ),
     "V8": ("198.51.100.99:38001", "203.0.113.10:5269/tcp", "evil.example", ["xmpp-partner-not-configured"], []),
-    "V11": ("192.168.10.91:54101", "198.51.100.69:5269/tcp", "", ["xmpp-direct-from-internal"], []),
+    "V10": (
+        "172.25.33.10:49003",
+        "192.168.10.91:23456/tcp",
+        MTLS,
+        ["xmpp-gateway-direction"],
+        ["edge-to-internal-unlisted"],
+    ),
+    "V11": (
+        "192.168.10.91:54101",
+        "198.51.100.69:5269/tcp",
+        "",
+        ["xmpp-direct-from-internal"],
+        ["internal-to-external-direct"],
+    ),
     "V12": ("192.0.2.66:5060", "203.0.113.10:5060/udp", SIP, ["sip-cleartext", "sip-udp"], []),
-    "V13": ("198.51.100.10:41001", "203.0.113.10:5061/tcp", TLS, ["mtls-client-cert-missing"], []),
-    "V14": ("192.0.2.66:50002", "203.0.113.30:443/tcp", TLS, ["real-tls-on-av"], []),
+    "V13": (
+        "198.51.100.10:41001",
+        "203.0.113.10:5061/tcp",
+        TLS,
+        ["mtls-client-cert-missing"],
+        ["client-on-federation-port"],
+    ),
+    "V14": (
+        "192.0.2.66:50002",
+        "203.0.113.30:443/tcp",
+        TLS,
+        ["real-tls-on-av"],
+        ["non-lync-endpoint-on-edge", "unexpected-protocol-on-listener"],
+    ),
     "V15": ("198.51.100.30:51000", "203.0.113.30:50380/udp", RTP, ["media-range-inbound"], []),
     "V16": (
         "172.25.33.11:49002",
@@ -111,6 +148,10 @@ VIOLATING = {
         ["edge-internal-dns"],
         ["edge-to-internal-unlisted"],
     ),
+    "V17": ("10.45.16.1:50112", "10.45.16.10:443/tcp", TLS, ["nat-inbound-source-changed"], []),
+    "V18": ("172.25.33.40:40020", "172.25.33.10:4443/tcp", TLS, ["cms-replication-wrong-source"], []),
+    "V19": ("10.99.0.8:50020", "172.25.33.10:3478/udp", TURN, ["av-media-over-vpn"], []),
+    "V20": ("192.0.2.66:50003", "203.0.113.30:50001/tcp", TLS, ["cls-from-outside"], ["media-range-inbound"]),
 }
 
 
@@ -145,9 +186,3 @@ def test_the_same_flows_name_their_nearest_row_and_their_ends(site: Bench) -> No
     )
     assert "edge01.contoso.net" in hit.reason
     assert "fe01.contoso.net" in hit.reason
-
-
-def test_proxy_to_the_replica_port_is_left_to_its_own_rule(site: Bench) -> None:
-    """V18: between two perimeter addresses nothing is judged but by the rule that names the pair."""
-    verdict = site.judge("172.25.33.40:40020", "172.25.33.10:4443/tcp", TLS, position="internal")
-    assert verdict.verdict == OUT_OF_SCOPE

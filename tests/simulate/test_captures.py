@@ -347,7 +347,7 @@ def test_ms_turn_is_read_in_microsofts_dialect(made: Set) -> None:
     }
     dialect = ("-o", "stun.stunversion:MS-TURN", "-d", "udp.port==3478,stun", "-Y", "udp.port==3478")
     seen: dict[str, list[str]] = defaultdict(list)
-    for capture in ("clean-external.pcapng", "clean-internal.pcapng"):
+    for capture in ("clean-external.pcapng", "clean-internal.pcapng", "violations-internal.pcapng"):
         owners = {
             (flow["source"]["ip"], flow["source"]["port"], flow["destination"]["ip"], flow["destination"]["port"]): name
             for name, (flow, _) in wanted.items()

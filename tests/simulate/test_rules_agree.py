@@ -56,7 +56,8 @@ def tls_facts(talk: dict[str, Any]) -> dict[str, Any]:
     if talk.get("asks") == "required" and not client:
         bits = Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.SERVER_CERTIFICATE | Tls.SERVER_BROKE_OFF
         return spoken("tls", tls=bits, tls_version=0x0303, mutual=Mutual.NO)
-    return spoken("tls", tls=HELLOS, tls_version=0x0303, mutual=Mutual.YES if client else Mutual.NO)
+    numbers = {"1.0": 0x0301, "1.2": 0x0303}
+    return spoken("tls", tls=HELLOS, tls_version=numbers[version], mutual=Mutual.YES if client else Mutual.NO)
 
 
 def pseudo_tls_facts(talk: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,13 @@ RULES = {
     "external-to-internal-direct", "edge-to-internal-unlisted", "edge-internal-dns", "xmpp-partner-not-configured",
     "xmpp-direct-from-internal", "sip-cleartext", "sip-udp", "mtls-client-cert-missing", "real-tls-on-av",
     "pseudo-tls-wrong-listener", "tls-expected-cleartext", "media-range-inbound", "unlisted-path",
+    "internal-to-external-direct", "reverse-proxy-unexpected-egress", "push-not-via-sipfed",
+    "edge-internal-from-external", "edge-internal-default-gateway", "edge-collocated-role", "edge-egress-unlisted",
+    "edge-wrong-external-ip", "non-lync-endpoint-on-edge", "unexpected-protocol-on-listener",
+    "sba-direct-from-external", "nat-inbound-source-changed", "av-pool-hairpin-blocked", "media-unrelayed",
+    "media-range-udp-legacy", "av-media-over-vpn", "tls-ios-below-1-2", "crl-blocked", "xmpp-gateway-direction",
+    "xmpp-client-port", "xmpp-wrong-ip", "cms-replication-wrong-source", "cms-replication-reversed", "psom-reversed",
+    "av-auth-wrong-source", "cls-from-outside", "internal-port-exposed",
 }  # fmt: skip
 
 SERVICES = {"tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls"}

@@ -111,6 +111,7 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
     "nothing": list,
     # TLS
     "tls": tls,
+    "tls10": lambda: tls(version="1.0"),
     "tls13": lambda: tls(version="1.3"),
     "mtls": lambda: tls(client=True, asks="required"),
     "mtls13": lambda: tls(client=True, asks="required", version="1.3"),

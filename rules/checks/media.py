@@ -1,0 +1,101 @@
+"""Rules about media: which way it may take, and what must not be around it.
+
+Strategy: media proves itself by an answered STUN or MS-TURN request or by ten RTP packets in one direction; a check
+that nobody answers is what ICE does all the time. Ends then say whether it went by the A/V Edge.
+"""
+
+from __future__ import annotations
+
+from rules import names
+from rules.facts import Facts
+from rules.registry import rule
+from rules.topology import at_least
+from rules.transports import AH, ESP
+
+_MEDIA = frozenset({"stun", "turn", "pseudo-tls", "rtp", "rtcp"})
+
+
+def _is_media(facts: Facts) -> bool:
+    return (facts.tcp or facts.udp) and facts.spoke_media and not _MEDIA.isdisjoint(facts.services)
+
+
+@rule(
+    "media-unrelayed",
+    severity="high",
+    positions=("internal", "external"),
+    text="Media run directly between an inside host and the Internet. They must be relayed by the A/V Edge.",
+    sources=("COMP",),
+    controls=("AC-4", "SC-7(5)", "SC-7(8)"),
+    only_misses_a_row=True,
+)
+def media_unrelayed(facts: Facts) -> str | None:
+    if not facts.bypasses_perimeter or not _is_media(facts):
+        return None
+    return (
+        f"{facts.source} and {facts.destination} exchanged media on {facts.at_port} past the A/V Edge: "
+        "close both firewalls to it, so that they use the relay."
+    )
+
+
+@rule(
+    "media-range-udp-legacy",
+    severity="low",
+    positions=("external",),
+    text="An A/V Edge of a product before 2015 sends media from its relay range by UDP to a peer without OCS 2007. "
+    "That range is open outbound for such partners alone.",
+    sources=("P-SNAT", "L10-AV"),
+    controls=("AC-4", "SC-7(5)"),
+    only_misses_a_row=True,
+    about_opener=True,
+)
+def media_range_udp_legacy(facts: Facts) -> str | None:
+    if not facts.udp or not _is_media(facts) or facts.destination.zone != names.EXTERNAL:
+        return None
+    pool = facts.site.edge_pool_of(facts.source, names.EDGE_EXT_AV)
+    if pool is None or at_least(pool.product, names.SFB_2015) or facts.source_port not in pool.av.range:
+        return None
+    return (
+        f"{facts.source} sent media from its relay range to {facts.destination} on {facts.at_port}: "
+        "close the range outbound by UDP but for OCS 2007 partners."
+    )
+
+
+@rule(
+    "ipsec-on-media",
+    severity="medium",
+    positions=("external", "internal"),
+    text="IPsec involves an A/V address of an Edge. It must be off for media: it delays and breaks them.",
+    sources=("IPSEC",),
+    controls=("CM-6",),
+)
+def ipsec_on_media(facts: Facts) -> str | None:
+    if facts.observation.transport not in (ESP, AH) and "ike" not in facts.services:
+        return None
+    if facts.permitted:
+        return None  # a local path that names IPsec: the site knows of it
+    for end, far in ((facts.destination, facts.source), (facts.source, facts.destination)):
+        if end.has(*names.AV_EDGE, *names.INNER_EDGE):
+            return f"IPsec runs between {far} and the A/V address of {end}: except media from IPsec."
+    return None
+
+
+@rule(
+    "av-media-over-vpn",
+    severity="medium",
+    positions=("vpn", "lan", "internal"),
+    text="Media of a VPN client run through the tunnel, to the Edge's inner address or to an inside host. They "
+    "should go to the public A/V Edge.",
+    sources=("COMP", "NH-VPN"),
+    controls=("SC-7", "CM-6"),
+    names_ends=True,
+)
+def av_media_over_vpn(facts: Facts) -> str | None:
+    if not _is_media(facts):
+        return None
+    for client, far in ((facts.source, facts.destination), (facts.destination, facts.source)):
+        if client.zone == names.VPN and (far.zone == names.INTERNAL or far.has(*names.INNER_EDGE)):
+            return (
+                f"{client} exchanged media with {far} on {facts.at_port} through the tunnel: "
+                "send media of VPN clients past the tunnel to the public A/V Edge."
+            )
+    return None
