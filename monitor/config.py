@@ -106,6 +106,13 @@ class Settings:
     user: str | None
     log: Log
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that they name."""
+        shipping = self.elasticsearch
+        named = (shipping.api_key, shipping.password) if shipping is not None else ()
+        return tuple(secret for secret in named if secret is not None)
+
 
 def load(path: str | os.PathLike[str], *, not_built: Collection[str] = tuple(NOT_BUILT)) -> Settings:
     """Reads a settings file and its topology.

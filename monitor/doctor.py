@@ -22,6 +22,7 @@ from monitor.exit_status import OperatorMistake
 from monitor.interfaces import joining, state
 from monitor.packet_filter import ETHERNET, compile_filter
 from monitor.periods import zone_named
+from monitor.secret import Secret
 from monitor.store.location import default_path, named_path
 from monitor.store.migrations import LATEST
 from monitor.store.sqlite import held_version
@@ -56,32 +57,42 @@ class Check:
 
 def examine(config: str | None) -> list[Check]:
     """config: a settings file, or None for what the environment names."""
-    checks = [*_programs()]
-    settings: Settings | None = None
+    checks = [*_programs(), _live_sockets(required=config is not None)]
     if config is None:
-        checks += [_live_sockets(required=False), *_topology()]
+        checks += [*_topology(), _record(None)]
     else:
-        try:
-            settings = load(config)
-        except SettingsUnreadable as error:
-            checks.append(Check("settings", MISSING, str(error), "edgewarden settings new writes one to start from"))
-        except SettingsFaults as error:
-            count = len(error.faults)
-            text = f"{count} fault{'s' if count != 1 else ''}, the first: {error.faults[0]}"
-            checks.append(Check("settings", MISSING, text, f"edgewarden settings check {config} tells all of them"))
-        checks.append(_live_sockets(required=True))
-    if settings is not None:
-        live = [sensor for sensor in settings.topology.sensors if sensor.interfaces]
-        text = f"{settings.topology.organization}, {len(live)} sensor{'s' if len(live) != 1 else ''}"
-        checks.append(Check("settings", OK, text))
-        for sensor in live:
-            checks += [_interface(sensor.name, name) for name in sensor.interfaces]
-        checks += [_user(settings), *_folders(settings)]
-    if config is None or settings is not None:
-        checks.append(_record(settings))
-    if settings is not None and settings.elasticsearch is not None:
-        checks += _elasticsearch(settings.elasticsearch)
+        settings, check = _settings(config)
+        checks.append(check)
+        if settings is not None:
+            checks += _named(settings)
     return [Check(c.name, c.state, visible(c.text), visible(c.remedy) if c.remedy else None) for c in checks]
+
+
+def _settings(config: str) -> tuple[Settings | None, Check]:
+    try:
+        settings = load(config)
+    except SettingsUnreadable as error:
+        return None, Check("settings", MISSING, str(error), "edgewarden settings new writes one to start from")
+    except SettingsFaults as error:
+        count = len(error.faults)
+        text = f"{count} fault{'s' if count != 1 else ''}, the first: {error.faults[0]}"
+        return None, Check("settings", MISSING, text, f"edgewarden settings check {config} tells all of them")
+    count = sum(bool(sensor.interfaces) for sensor in settings.topology.sensors)
+    return settings, Check(
+        "settings", OK, f"{settings.topology.organization}, {count} sensor{'s' if count != 1 else ''}"
+    )
+
+
+def _named(settings: Settings) -> Iterator[Check]:
+    """What the settings name."""
+    for sensor in settings.topology.sensors:
+        yield from (_interface(sensor.name, name) for name in sensor.interfaces)
+    yield _user(settings)
+    yield from _folders(settings)
+    yield _record(settings)
+    yield from (_secret(secret) for secret in settings.secrets)
+    if settings.elasticsearch is not None:
+        yield from _elasticsearch(settings.elasticsearch)
 
 
 # --- programs --------------------------------------------------------------------------------------------------------
@@ -238,16 +249,15 @@ def _record(settings: Settings | None) -> Check:
     return Check("record", OK, f"{path}, version {number}" + ("" if number >= LATEST else f", will become {LATEST}"))
 
 
+def _secret(secret: Secret) -> Check:
+    try:
+        secret.read()
+    except OperatorMistake as error:
+        return Check("secret", MISSING, str(error), "put it there, readable for the user of the service alone")
+    warning = secret.warning()
+    return Check("secret", OK if warning is None else WARNING, f"{secret.place} can be read", warning)
+
+
 def _elasticsearch(shipping: Elasticsearch) -> Iterator[Check]:
-    for secret in (shipping.api_key, shipping.password):
-        if secret is not None:
-            try:
-                secret.read()
-            except OperatorMistake as error:
-                yield Check("secret", MISSING, str(error), "put it there, readable for the user of the service alone")
-            else:
-                warning = secret.warning()
-                state = OK if warning is None else WARNING
-                yield Check("secret", state, f"{secret.place} can be read", warning)
     if shipping.ca_certs is not None and not os.access(shipping.ca_certs, os.R_OK):
         yield Check("ca_certs", MISSING, f"{shipping.ca_certs} cannot be read", "name the PEM file of the authority")

@@ -93,13 +93,14 @@ def _allowed_by(finding: Mapping[str, Any], flow: Mapping[str, Any] | None) -> s
 # --- evidence --------------------------------------------------------------------------------------------------------
 
 
-def _slices(named: Sequence[Mapping[str, Any]]) -> tuple[list[bytes], list[dict[str, Any]]]:
-    """The octets of the slices that are what the record says, and what is to be said of each."""
-    intact, told = [], []
+def _slices(named: Sequence[Mapping[str, Any]]) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    """The octets, by path, of the slices that are what the record says, and what is to be said of each."""
+    intact: dict[str, bytes] = {}
+    told = []
     for entry in named:
         data, state, why = _slice(entry["path"], entry["sha256"])
         if state == INTACT:
-            intact.append(data)
+            intact[entry["path"]] = data
         told.append({**entry, "state": state, "why": why})
     return intact, told
 
@@ -120,7 +121,7 @@ def _slice(path: str, sha256: str) -> tuple[bytes, str, str | None]:
 
 
 def _dissection(
-    finding: dict[str, Any], slices: Sequence[bytes], evidence: Sequence[Mapping[str, Any]]
+    finding: dict[str, Any], slices: Mapping[str, bytes], evidence: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, Any] | None, str | None]:
     """The packets in tshark's words, or None and why not."""
     if not slices:
@@ -128,7 +129,7 @@ def _dissection(
             return None, "none of its evidence can be used, so what edgewarden itself read is all there is"
         return None, "no packets of it were kept (audit --evidence keeps them), so this is what edgewarden itself read"
     try:
-        said = dissect(slices)
+        said = dissect(list(slices.values()))
     except NoDissection as error:
         return None, f"{error}, so this is what edgewarden itself read"
     packets = [packet for found in said.slices for packet in found.packets]
@@ -139,17 +140,20 @@ def _dissection(
     return {
         "tool": TOOL,
         "version": said.version,
-        "packets": [_packet(packet) for packet in packets],
+        "packets": [
+            _packet(path, packet) for path, found in zip(slices, said.slices, strict=True) for packet in found.packets
+        ],
         "cut": any(found.cut for found in said.slices),
         "fault": "; ".join(faults) or None,
     }, None
 
 
-def _packet(packet: DissectedPacket) -> dict[str, Any]:
+def _packet(path: str, packet: DissectedPacket) -> dict[str, Any]:
     flags = None
     if packet.flags is not None:
         flags = [name for bit, name in _FLAGS if packet.flags & bit]
     return {
+        "evidence": path,
         "number": packet.number,
         "time": packet.time,
         "length": packet.length,

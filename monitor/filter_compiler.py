@@ -35,7 +35,8 @@ def compile_all(expression: bytes, link_types: list[int]) -> dict[str, Any]:
             error = error or bytes(libpcap.pcap_geterr(handle)).split(b"\0")[0].decode(errors="replace")
             continue
         steps = [program.bf_insns[number] for number in range(program.bf_len)]
-        programs[link_type] = [(step.code, step.jt, step.jf, step.k) for step in steps]
+        # scapy reads k as a signed number.
+        programs[link_type] = [(step.code, step.jt, step.jf, step.k & 0xFFFFFFFF) for step in steps]
     return {"programs": programs, "error": error}
 
 

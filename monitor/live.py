@@ -31,6 +31,7 @@ from monitor.learned import Learned
 from monitor.live_samples import Samples
 from monitor.ring import KernelCounters
 from monitor.rows import compact
+from monitor.scope import scope_of
 from monitor.store.entry import (
     Deltas,
     FindingDelta,
@@ -46,7 +47,7 @@ from monitor.sums import QUARTER
 from monitor.watermark import Watermark, settle
 from parsers import VERSION
 from reports.visible import visible
-from rules.catalogue import policy_identity
+from rules.catalogue import coverage, policy_identity
 from rules.topology import Topology
 from rules.verdict import ATTEMPT, UNDECIDED, VIOLATION, Verdict
 
@@ -88,7 +89,8 @@ class LiveSession:
         """record: path of the file. started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
         assert sensor.position is not None, "a judged sensor has a position"
         self.trouble: str | None = None  # why the record could not be written, while that lasts
-        self._judge = Judges(topology).at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
+        judges = Judges(topology)
+        self._judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
         self._sensor = sensor
         self._interfaces = [visible(name) for name in interfaces]
         self._since = self._flushed = self._tried = time_ns() if started is None else started
@@ -99,11 +101,11 @@ class LiveSession:
         self._record = open_record(record, writing=True)
         self._record.patience = PATIENCE
         settle(self._record)
-        self._run = self._record.begin(self._described(topology), self._since)
+        self._run = self._record.begin(self._described(judges), self._since)
         self._watermark = Watermark(self._record.path, self._run, self._since)
 
-    def _described(self, topology: Topology) -> LiveRun:
-        sensor = self._sensor
+    def _described(self, judges: Judges) -> LiveRun:
+        sensor, topology = self._sensor, judges.topology
         return LiveRun(
             version=VERSION,
             organization=visible(topology.organization),
@@ -114,6 +116,7 @@ class LiveSession:
             side=sensor.side,
             interfaces=tuple(self._interfaces),
             config=tuple(compact(finding) for finding in config_rows(topology)),
+            scope=scope_of(topology, judges.applying(), coverage(topology, [sensor.position or ""])),
         )
 
     @property

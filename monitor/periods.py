@@ -59,6 +59,11 @@ def zone_named(name: str) -> tzinfo:
     raise ValueError(f"{name[:60]!r} is no time zone (say Europe/Berlin, or UTC)")
 
 
+def zone_name(zone: tzinfo) -> str:
+    """What `zone_named` reads to give this zone."""
+    return zone.key if isinstance(zone, ZoneInfo) else "UTC"
+
+
 def instant(wall: datetime, zone: tzinfo) -> datetime:
     """The first moment, in UTC, at which a clock in `zone` shows the wall time (without zone) or a later one."""
     early = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from typing import Any
 
 from monitor.periods import Period, period_before
 from monitor.store.period import RecordSource
+from monitor.times import nanoseconds
 from parsers import VERSION
-from reports.moments import EPOCH, SECOND
 from reports.period import render_csv, render_page
 from reports.render import render_json
 from reports.summary import Window, summarise
-
-_LAST: Final = 2**63 - 1
-"""The largest number in a record, in the year 2262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ def report_of(connection: sqlite3.Connection, asked: Asked, now: datetime) -> di
         RecordSource(connection),
         _window(asked.period),
         None if before is None else _window(before),
-        now=_nanoseconds(now),
+        now=nanoseconds(now),
         zone=asked.zone_name,
         version=VERSION,
     )
@@ -49,10 +46,4 @@ def rendered(report: dict[str, Any], form: str, zone: tzinfo) -> str:
 
 
 def _window(period: Period) -> Window:
-    return Window(period.label, _nanoseconds(period.start), _nanoseconds(period.end))
-
-
-def _nanoseconds(moment: datetime) -> int:
-    elapsed = moment - EPOCH
-    whole = (elapsed.days * 86_400 + elapsed.seconds) * SECOND + elapsed.microseconds * 1000
-    return max(-_LAST, min(whole, _LAST))
+    return Window(period.label, nanoseconds(period.start), nanoseconds(period.end))

@@ -52,19 +52,19 @@ def due(now: datetime, schedules: Iterable[Schedule], runs: Iterable[Run]) -> tu
 
     now: with a zone. A whole period that somebody asked for is not made again; a partial one is.
     """
-    whole = [run for run in runs if not run.partial]
-    found = []
-    for schedule in schedules:
-        mine = [run for run in whole if run.schedule == schedule.name]
-        made = {(run.start, run.end) for run in mine}
-        reached = max((run.end for run in mine if not run.asked), default=None)
-        for entry in _begin(schedule, now) if reached is None else _after(schedule, reached):
-            if entry.since > now:
-                break
-            if (entry.period.start, entry.period.end) not in made:
-                found.append(entry)
-                break
+    known = list(runs)
+    next_ones = (outstanding(now, schedule, known) for schedule in schedules)
+    found = [entry for entry in next_ones if entry is not None and entry.since <= now]
     return tuple(sorted(found, key=lambda entry: (entry.since, entry.schedule)))
+
+
+def outstanding(now: datetime, schedule: Schedule, runs: Iterable[Run]) -> Due | None:
+    """The oldest report that is not on record, due at `now` or later; None where there will be none."""
+    mine = [run for run in runs if run.schedule == schedule.name and not run.partial]
+    made = {(run.start, run.end) for run in mine}
+    reached = max((run.end for run in mine if not run.asked), default=None)
+    entries = _begin(schedule, now) if reached is None else _after(schedule, reached)
+    return next((entry for entry in entries if (entry.period.start, entry.period.end) not in made), None)
 
 
 def last_full(now: datetime, schedule: Schedule) -> Period | None:

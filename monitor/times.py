@@ -8,9 +8,19 @@ from typing import Final
 
 from reports.moments import EPOCH, iso, iso_or_none
 
-__all__ = ["iso", "iso_or_none", "parse_time"]
+__all__ = ["iso", "iso_or_none", "nanoseconds", "parse_time"]
+
+_LAST: Final = 2**63 - 1
+"""The largest number in a record, in the year 2262."""
 
 _FRACTION: Final = re.compile(r"[.,](\d{1,9})")
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Of a time with a zone; one that no record can hold becomes the nearest that it can."""
+    elapsed = moment - EPOCH
+    whole = (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000_000 + elapsed.microseconds * 1000
+    return max(-_LAST, min(whole, _LAST))
 
 
 def parse_time(text: str) -> int:

@@ -87,6 +87,14 @@ class Engine:
         count as `undecodable`. Packets that a loopback device shows on their way out count as `duplicate`. Offsets in
         `edgewarden.packets` are those of a packet's `tpacket3_hdr` in the sum of all that was fed."""
 
+    def filter(self, link_type: int, program: Sequence[tuple[int, int, int, int]]) -> None:
+        """Look only at packets that this classic BPF program (code, jt, jf, k, as libpcap compiles them) wants; the
+        others count as `filtered`. link_type: the LINKTYPE_ number of packets it is for. Once a program is set, packets
+        of a link type without one are not wanted either, and `capture_info` has an error that says so. Set it before
+        the first `feed`. Raises ValueError, naming the instruction, for a program that jumps backwards or outside, uses
+        a scratch cell that is not there, divides by zero, asks what only the kernel knows of a packet (negative
+        offsets), is longer than 4,096 instructions or does not end in a return."""
+
     def feed(self, capture: int, data: bytes) -> None:
         """Hand over the next block (any size) of a capture. Raises nothing for bad bytes: see `capture_info`."""
 

@@ -146,7 +146,12 @@ def _packets(told: dict[str, Any]) -> Iterator[str]:
     if second is not None:
         yield from _wrapped(f"second opinion: {opinion(second)}", "  ")
     start = dissection["packets"][0]["time"] if dissection["packets"] else "0"
+    several = len({packet["evidence"] for packet in dissection["packets"]}) > 1
+    path = None
     for packet in dissection["packets"]:
+        if several and packet["evidence"] != path:
+            path = packet["evidence"]
+            yield f"  {path}"
         flags = f" {' '.join(packet['flags'])}" if packet["flags"] else ""
         carried = packet["protocols"][-1] if packet["protocols"] else ""
         yield (

@@ -100,6 +100,13 @@ def render_checks(checks: Sequence[dict[str, Any]]) -> str:
     return "".join(visible(line) + "\n" for line in lines)
 
 
+def render_schedules(rows: Sequence[Sequence[str]]) -> str:
+    """`schedule list` for a terminal."""
+    titles = ("NAME", "EVERY", "ZONE", "LAST REPORTED", "NEXT DUE", "OF")
+    lines = _table(titles, rows) if rows else ["no reports"]
+    return "\n".join(visible(line) for line in lines) + "\n"
+
+
 def render_html(result: dict[str, Any]) -> str:
     """One self-contained page."""
     page = template("audit.html").render(

@@ -367,6 +367,7 @@ def _explain() -> Schema:
     }
     end = _object({"ip": _or_null(_TEXT), "port": _or_null(_PORT)})
     packet = {
+        "evidence": _TEXT,
         "number": _NUMBERED,
         "time": _TEXT,
         "length": _COUNT,

@@ -1,9 +1,9 @@
 """What a topology file alone shows: designs that can be understood but that the vendor does not support.
 
 Strategy: one small function per rule, each reading the model and yielding its findings; no traffic, no side effects.
-These findings are at position `config`: they change neither verdict nor exit status of an audit. Rules that need
-packets are elsewhere, also those that a file merely makes likely (a second federating pool, Office Web Apps in the
-perimeter): they count once the traffic proves them.
+These findings are at position `config`: they change neither verdict nor exit status of an audit. What the file states
+counts here (a second pool published for federation); what it merely makes likely (Office Web Apps in the perimeter)
+counts once the traffic proves it. What has no effect or contradicts itself is told by `rules.remarks`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rules import names
-from rules.components import Address, EdgeMember, EdgePool, Translated
+from rules.components import Address, DirectorPool, EdgeMember, EdgePool, FrontEndPool, Translated
 from rules.declared import edge_services
-from rules.topology import Topology
+from rules.topology import Topology, at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,22 @@ def _lb_mixed_mode(topology: Topology) -> Iterator[ConfigFinding]:
                     f"{_balanced(external)}; only hardware load balancing has virtual addresses",
                     pool.fqdn,
                 )
+        if external == "hardware" and len(pool.members) > 1:
+            lacking = [name for name, there in _virtual_names(pool) if not there]
+            if lacking:
+                yield ConfigFinding(
+                    "lb-mixed-mode",
+                    "high",
+                    f"{pool.fqdn} is hardware-balanced without a virtual address for {', '.join(lacking)}: its peers "
+                    "address the nodes there",
+                    pool.fqdn,
+                )
+
+
+def _virtual_names(pool: EdgePool) -> tuple[tuple[str, bool], ...]:
+    vips = pool.vips
+    outside = (("access", vips.access), ("webconf", vips.webconf), ("av", vips.av))
+    return (*((name, vip != Translated()) for name, vip in outside), ("internal", bool(vips.internal)))
 
 
 def _balanced(mode: str) -> str:
@@ -126,6 +142,64 @@ def _network_of(topology: Topology, address: Address) -> str | None:
     return next((str(prefix.network) for prefix in topology.zones if address in prefix.network), None)
 
 
+def _edge_internal_nat(topology: Topology) -> Iterator[ConfigFinding]:
+    """The internal firewall routes, it never translates ("Determine external A/V firewall and port requirements")."""
+    outer = topology.firewall_addresses("external")
+    for firewall in topology.firewalls:
+        if firewall.side == "internal" and firewall.nat == "static" and firewall.addresses != outer:
+            yield ConfigFinding(
+                "edge-internal-nat",
+                "high",
+                "the internal firewall translates addresses; towards an Edge's internal interface it must route",
+            )
+
+
+def _edge_multiple_federation_routes(topology: Topology) -> Iterator[ConfigFinding]:
+    """Only one Edge pool may be published for federation ("Define your edge topology")."""
+    published = [pool.fqdn for pool in topology.edge_pools if pool.federation]
+    if topology.federation.enabled and len(published) > 1:
+        yield ConfigFinding(
+            "edge-multiple-federation-routes",
+            "medium",
+            f"{', '.join(published)} are all published for federation; one pool of an organisation may be",
+        )
+
+
+def _xmpp_multiple_sites(topology: Topology) -> Iterator[ConfigFinding]:
+    """XMPP is hosted in one site ("Changes in Lync Server that affect Edge Server planning")."""
+    sites = dict.fromkeys(pool.site for pool in topology.edge_pools if pool.xmpp.enabled)
+    if len(sites) > 1:
+        yield ConfigFinding(
+            "xmpp-multiple-sites", "medium", f"XMPP is on at the sites {', '.join(sites)}; it may be hosted in one"
+        )
+
+
+def _xmpp_unsupported_version(topology: Topology) -> Iterator[ConfigFinding]:
+    """XMPP was removed in 2019; an older pool and Edge must stay for it ("Migrating XMPP federation")."""
+    for pool in topology.edge_pools:
+        if pool.xmpp.enabled and at_least(pool.product, names.SFB_2019):
+            yield ConfigFinding(
+                "xmpp-unsupported-version",
+                "medium",
+                f"{pool.fqdn} has XMPP on, which {pool.product} does not have: keep an older pool and Edge for it",
+                pool.fqdn,
+            )
+
+
+def _dns_lb_for_web(topology: Topology) -> Iterator[ConfigFinding]:
+    """Web services of a pool need a hardware balancer in every plan ("Load balancing requirements")."""
+    pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
+    for pool in pools:
+        if len(pool.members) > 1 and not pool.web.vip:
+            yield ConfigFinding(
+                "dns-lb-for-web",
+                "medium",
+                f"{pool.fqdn} has {len(pool.members)} members and no virtual address for its web services: HTTP needs "
+                "a hardware balancer",
+                pool.fqdn,
+            )
+
+
 INVALID_NEGOTIATION: Final = frozenset(
     {
         ("unsupported", "required"),
@@ -165,6 +239,11 @@ CHECKS: Final[tuple[Check, ...]] = (
     _lb_mixed_mode,
     _hlb_with_nat,
     _edge_same_subnet,
+    _edge_internal_nat,
+    _edge_multiple_federation_routes,
+    _dns_lb_for_web,
+    _xmpp_unsupported_version,
+    _xmpp_multiple_sites,
     _xmpp_invalid_negotiation,
     _director_missing,
 )

@@ -6,7 +6,16 @@ import argparse
 import re
 from typing import Any, Final
 
-from monitor.cli.arguments import add_output, add_store, add_topology, command, load_topology, store_path, topology_path
+from monitor.cli.arguments import (
+    add_output,
+    add_store,
+    add_topology,
+    command,
+    load_settings,
+    load_topology,
+    store_path,
+    topology_path,
+)
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, OperatorMistake
 from monitor.output import Output
@@ -23,14 +32,14 @@ def add(commands: Any) -> None:
         run,
         summary="one finding, with its packets dissected",
         description="What was seen, which rule it breaks and why that matters, which allowed path comes nearest and\n"
-        "what differs, the sample flows, and the packets kept as evidence in tshark's words. Evidence is checked\n"
-        "against the SHA-256 of the record first.",
+        "what differs, the sample flows, and the packets kept as evidence in tshark's words. Evidence is\n"
+        "checked against the SHA-256 of the record first.",
         example="edgewarden explain 67e9d226b26b9a4c --store sqlite:///record.db\n"
         "edgewarden explain 67e9d2 --topology contoso.yaml --format json",
     )
     parser.add_argument("finding", metavar="FINDING", help="its id, or the first six digits of it or more")
     add_store(parser, "$EDGEWARDEN_STORE, else the one in the state folder")
-    add_topology(parser, "$EDGEWARDEN_TOPOLOGY; without one the ends of the nearest path are not compared")
+    add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else that of --config; without one the ends are not compared")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of the answer (default text)")
     add_output(parser, "the answer")
 
@@ -46,7 +55,11 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
             "(edgewarden findings lists them)"
         )
     path = topology_path(arguments.topology, default=False)
-    topology = load_topology(path) if path is not None else None
+    topology = None
+    if path is not None:
+        topology = load_topology(path)
+    elif arguments.config is not None:
+        topology = load_settings(arguments.config).topology
     with reading(store_path(arguments) or default_path()) as connection:
         found = listing(connection, Filter(finding=wanted))["findings"]
     if not found:

@@ -55,6 +55,10 @@ def add(commands: Any) -> None:
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     settings = load_settings(arguments.file)
+    for secret in settings.secrets:
+        warning = secret.warning()
+        if warning is not None:
+            messages.warning(warning)
     live = [sensor for sensor in settings.topology.sensors if sensor.interfaces]
     lines = [f"{settings.topology.organization}: {settings.topology_file}"]
     lines += [f"sensor {sensor.name} ({sensor.position}): {', '.join(sensor.interfaces)}" for sensor in live]

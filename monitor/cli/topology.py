@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         run_check,
         summary="all faults of a file, and what its design lacks",
         description="Reports every fault at its line and column (exit 2), else what the design has that the vendor\n"
-        "does not support (exit 1 from severity high on).",
+        "does not support (exit 1 from severity high on), and what the file says in vain.",
         example="edgewarden topology check contoso.yaml",
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
@@ -54,7 +54,10 @@ def add(commands: Any) -> None:
 
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
+    import time
+
     from rules.lint import config_findings
+    from rules.remarks import remarks
 
     path = topology_path(arguments.file, default=True)
     assert path is not None
@@ -62,6 +65,7 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     found = config_findings(topology)
     lines = [f"{topology.organization}: {', '.join(topology.variant().names)}"]
     lines += [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in found]
+    lines += [f"note: {remark}" for remark in remarks(topology, time.time_ns())]
     lines.append(f"{path}: no faults, {len(found)} finding{'s' if len(found) != 1 else ''} about the design")
     with Output(None) as out:
         out.write_text("\n".join(lines) + "\n")

@@ -125,7 +125,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A live session as it begins. config: findings about the design, in JSON."""
+    """A live session as it begins. config: findings about the design, in JSON. scope: as of an `Entry`."""
 
     version: str
     organization: str
@@ -136,6 +136,7 @@ class LiveRun:
     side: str | None
     interfaces: tuple[str, ...]
     config: tuple[str, ...]
+    scope: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Record:
                 position=run.position,
                 side=run.side,
                 interfaces=compact(run.interfaces),
+                scope=run.scope,
             )
             self._insert_config(number, run.config)
             self._insert_span(number, Span(recorded, recorded))

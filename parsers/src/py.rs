@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
 
 use crate::batch;
+use crate::capture::filter::{Instruction, Program};
 use crate::capture::{self, Capture, Next};
 use crate::engine::{self, Limits};
 use crate::facts::SERVICES;
@@ -133,6 +134,16 @@ impl Engine {
         self.inner.add_ring()
     }
 
+    fn filter(&mut self, link_type: u16, program: Vec<(u16, u8, u8, u32)>) -> PyResult<()> {
+        let instructions: Vec<Instruction> = program
+            .into_iter()
+            .map(|(code, jt, jf, k)| Instruction { code, jt, jf, k })
+            .collect();
+        let program = Program::new(&instructions).map_err(PyValueError::new_err)?;
+        self.inner.filter(link_type, program);
+        Ok(())
+    }
+
     fn feed(&mut self, py: Python<'_>, capture: u32, data: &[u8]) -> PyResult<()> {
         let inner = &mut self.inner;
         if py.detach(|| inner.feed(capture, data)) {
@@ -200,7 +211,10 @@ impl Engine {
         result.set_item("bytes", ledger.bytes)?;
         result.set_item("kind", info.kind.map(capture::Kind::name))?;
         result.set_item("complete", info.complete)?;
-        result.set_item("error", info.error.as_deref())?;
+        let unfiltered = ledger.unfiltered.map(|link| {
+            format!("it has packets of link type {link}, for which the filter has no meaning: they count as filtered")
+        });
+        result.set_item("error", info.error.as_deref().or(unfiltered.as_deref()))?;
         result.set_item("interfaces", info.interfaces)?;
         let accounting = PyDict::new(py);
         for (name, value) in engine::ACCOUNTING.iter().zip(ledger.accounting.values()) {

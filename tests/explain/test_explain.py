@@ -97,6 +97,20 @@ def test_without_a_topology_ends_are_not_compared(made: Path, explain: Told) -> 
     assert not any("goes to dc01" in sentence for sentence in path["differs"])
 
 
+def test_the_settings_name_record_and_site(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEWARDEN_TOPOLOGY", raising=False)
+    watched = "\nsensors: [{name: outer, position: external, interfaces: [eth1]}]\n"
+    text = Path(TOPOLOGY).read_text(encoding="utf-8")
+    (tmp_path / "site.yaml").write_text(text + watched, encoding="utf-8")
+    config = tmp_path / "s.yaml"
+    config.write_text(f"edgewarden: 1\ntopology: site.yaml\nstore: sqlite:///{made}/record.db\n", encoding="utf-8")
+    finding = of(made, "director-bypass-sip")["id"]
+    assert main(["explain", finding, "--config", str(config), "--format", "json"]) == 0
+    assert json.loads(capfd.readouterr().out)["nearest_path"]["ends_compared"] is True
+
+
 def test_the_entry_that_is_offered_allows_it(made: Path, explain: Told, tmp_path: Path) -> None:
     """Put into the topology, the same capture has the finding no more; nothing else goes away."""
     finding = of(made, "edge-to-internal-unlisted", port=389)
@@ -221,3 +235,20 @@ def test_an_ambiguous_prefix_lists_what_it_may_mean(
     assert first["id"] in err
     assert alike in err
     assert main(["explain", first["id"][:7].upper() + first["id"][7:], "--store", f"sqlite:///{copy}"]) == 0
+
+
+def hostile(value: Any) -> Any:
+    """The same answer with text that a terminal would obey in every place that holds text from elsewhere."""
+    if isinstance(value, dict):
+        fixed = ("severity", "position", "state", "time", "transport", "agrees")
+        return {key: inner if key in fixed else hostile(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [hostile(inner) for inner in value]
+    return f"{value}\x1b]0;owned\x07\u202e\r\n\udce4" if isinstance(value, str) else value
+
+
+def test_a_terminal_obeys_nothing_of_it(made: Path, explain: Told) -> None:
+    told = explain(of(made, "sip-cleartext", port=443)["id"], "--topology", TOPOLOGY)
+    text = render_explanation(hostile(told))
+    assert all(line.isprintable() for line in text.splitlines())
+    assert "owned" in text

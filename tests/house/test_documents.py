@@ -37,6 +37,8 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "findings",
         "flows",
         "report",
+        "schedule list",
+        "schedule run",
         "simulate",
         "topology check",
         "topology schema",

@@ -131,7 +131,13 @@ def luminance(colour: str) -> float:
 
 
 def test_it_can_be_printed(window: Browser, html: Path) -> None:
+    """On paper nobody can open what is folded: gaps are listed there."""
     window.open(html)
+    folded = "document.querySelector('details:not([open]) li').checkVisibility()"
+    assert window.ask(folded) is False
+    window.call("Emulation.setEmulatedMedia", media="print")
+    assert window.ask(folded) is True
+    window.call("Emulation.setEmulatedMedia", media="")
     paper = base64.b64decode(window.call("Page.printToPDF", printBackground=False)["data"])
     assert paper.startswith(b"%PDF")
 

@@ -127,3 +127,18 @@ def test_faults_of_the_settings_keep_everything_from_being_written(
     assert out == ""
     assert f"{config}:4:9: " in err
     assert not (site / "r.db").exists()
+
+
+def test_a_secret_open_to_everybody_is_a_warning(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config, key = site / "s.yaml", site / "es.key"
+    config.write_text(
+        "edgewarden: 1\ntopology: topology.yaml\nelasticsearch: {hosts: 'https://es', api_key_file: es.key}\n",
+        encoding="utf-8",
+    )
+    key.write_text("s3cr3t\n", encoding="utf-8")
+    for mode, told in ((0o644, True), (0o600, False)):
+        key.chmod(mode)
+        assert main(["settings", "check", str(config)]) == 0
+        err = capfd.readouterr().err
+        assert (f"chmod o-rw {key}" in err) is told
+        assert "s3cr3t" not in err

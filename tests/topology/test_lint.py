@@ -106,6 +106,69 @@ def test_xmpp_negotiation(tls: str, sasl: str, dialback: str) -> None:
     assert found(text) == expected
 
 
+def variant(*changes: tuple[str, str]) -> str:
+    text = CONTOSO.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+VIPS = "    vips: {access: 203.0.113.50, webconf: 203.0.113.60, av: 203.0.113.70, internal: 172.25.33.9}\n"
+HARDWARE = ("{external: dns, internal: dns}", "{external: hardware, internal: hardware}")
+MEMBERS = "    members:\n      - fqdn: edge01"
+SECOND_POOL = """
+  - fqdn: edge2.contoso.net
+    next_hop: dirpool01.contoso.net
+    federation: true
+    access: {fqdn: sip2.contoso.com}
+    webconf: {fqdn: conf2.contoso.com}
+    av: {fqdn: av2.contoso.com}
+    members:
+      - fqdn: edge2.contoso.net
+        internal: 172.25.33.20
+        access: {public: 203.0.113.12}
+        webconf: {public: 203.0.113.22}
+        av: {public: 203.0.113.32}
+
+reverse_proxies:"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        # a virtual address is missing for a service of a pool of several
+        (
+            [HARDWARE, (MEMBERS, VIPS.replace("webconf: 203.0.113.60, ", "") + MEMBERS)],
+            ["hlb-with-nat", "lb-mixed-mode"],
+        ),
+        ([HARDWARE, (MEMBERS, VIPS + MEMBERS)], ["hlb-with-nat"]),
+        ([HARDWARE], ["hlb-with-nat", "lb-mixed-mode"]),
+        # the internal firewall routes
+        ([("[172.25.33.1, 192.168.10.1]}", "[172.25.33.1, 192.168.10.1], nat: static}")], ["edge-internal-nat"]),
+        ([("[172.25.33.1, 192.168.10.1]}", "[172.25.33.1, 192.168.10.1], nat: none}")], []),
+        # one pool for federation
+        ([("\nreverse_proxies:", SECOND_POOL)], ["edge-multiple-federation-routes"]),
+        ([("\nreverse_proxies:", SECOND_POOL.replace("    federation: true\n", ""))], []),
+        # web services need a balancer
+        ([(", vip: 192.168.10.95}", "}")], ["dns-lb-for-web"]),
+        # no XMPP since 2019
+        ([("product: lync-2013\n", "product: sfb-2019\n")], ["xmpp-unsupported-version"]),
+        ([("product: lync-2013\n", "product: sfb-2015\n")], []),
+    ],
+)
+def test_designs_that_the_file_states(changes: list[tuple[str, str]], expected: list[str]) -> None:
+    topology = read(variant(*changes).encode(), "site.yaml")
+    assert sorted(finding.rule for finding in config_findings(topology)) == expected
+
+
+def test_xmpp_in_two_sites() -> None:
+    second = SECOND_POOL.replace("    federation: true\n", "    xmpp: {enabled: true}\n    site: b\n")
+    text = variant(("zones:\n", "sites: [{name: a}, {name: b}]\nzones:\n"), ("\nreverse_proxies:", second))
+    topology = read(text.encode(), "site.yaml")
+    assert [finding.rule for finding in config_findings(topology)] == ["xmpp-multiple-sites"]
+
+
 def without_director() -> str:
     start, end = SITE.index("director_pools:"), SITE.index("front_end_pools:")
     return (SITE[:start] + SITE[end:]).replace("next_hop: dir.example.net", "next_hop: fe.example.net")

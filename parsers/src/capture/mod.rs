@@ -6,6 +6,7 @@
 //! a file arrives cannot change what is read from it. There is no search for a place to start again after broken
 //! bytes: what would be found there are guesses. A ring of a live interface (`ring`) is one more reader, fed whole blocks.
 
+pub mod filter;
 mod pcap;
 mod pcapng;
 mod ring;
@@ -54,8 +55,18 @@ pub struct PacketRef<'a> {
     pub offset: u64,
     /// Number of the interface inside its section, 0 in a pcap file.
     pub interface: u32,
-    /// The capture itself shows this packet a second time (a loopback device on its way out).
-    pub repeated: bool,
+    pub state: State,
+}
+
+/// What a ring says of a packet beside its octets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Whole,
+    /// It was announced and is not there.
+    Lost,
+    /// It is shown a second time (by a loopback device, on its way out).
+    Repeated,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -137,7 +148,7 @@ struct Found {
     /// A VLAN tag to be put back behind the addresses; `start` and `length` count it already, and there is room for it
     /// before the frame.
     tag: Option<[u8; ring::TAG]>,
-    repeated: bool,
+    state: State,
 }
 
 impl Found {
@@ -296,7 +307,7 @@ impl Capture {
             frame: self.frames,
             offset,
             interface: found.interface,
-            repeated: found.repeated,
+            state: found.state,
         })
     }
 

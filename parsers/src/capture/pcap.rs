@@ -4,7 +4,7 @@
 //! The snapshot length of the header is no promise (merged and converted files exceed it), so it only ever raises the
 //! limit of what is believed. Nothing but an impossible length tells that a record is broken.
 
-use super::{Found, Order, Step, MAX_PACKET, MAX_RECORD};
+use super::{Found, Order, State, Step, MAX_PACKET, MAX_RECORD};
 use crate::cursor::{Cursor, Short};
 
 /// What the first four octets say.
@@ -122,7 +122,7 @@ impl Reader {
             length,
             total,
             tag: None,
-            repeated: false,
+            state: State::Whole,
         };
         Step::Packet(found.without_check_sequence(header.check_sequence))
     }

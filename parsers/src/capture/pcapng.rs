@@ -4,7 +4,7 @@
 //! without being buffered, however long it is. A block whose two lengths differ, or whose contents do not fit into it,
 //! is broken and ends the reading. Options are advice: malformed ones are ignored.
 
-use super::{Found, Order, Step, MAX_PACKET, MAX_RECORD};
+use super::{Found, Order, State, Step, MAX_PACKET, MAX_RECORD};
 use crate::cursor::{Cursor, Short};
 
 const SECTION: u32 = 0x0a0d_0d0a;
@@ -417,7 +417,7 @@ impl Reader {
             length,
             total: block.len(),
             tag: None,
-            repeated: false,
+            state: State::Whole,
         };
         Ok(found.without_check_sequence(check_sequence))
     }

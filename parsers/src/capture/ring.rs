@@ -2,14 +2,14 @@
 //! next one begins. Numbers are in the byte order of the machine, times in nanoseconds.
 //!
 //! A block stands for itself: whatever is wrong in one, the next is read. What a block announces and does not hold comes
-//! out as packets without octets, which nobody can decode: so a loss has its name, and the kernel's count is kept.
+//! out as lost packets without octets: so a loss has its name, and the kernel's count is kept.
 //!
 //! The kernel takes the outermost VLAN tag out of the frame; it is put back where it was. A device without an Ethernet
 //! header (tun, ppp, GRE) shows its packets from the network header on, as libpcap's cooked sockets do.
 
 use std::collections::VecDeque;
 
-use super::{Found, Order, Step};
+use super::{Found, Order, State, Step};
 use crate::cursor::{Cursor, Short};
 
 /// `struct tpacket_block_desc` with `tpacket_hdr_v1` inside.
@@ -149,14 +149,14 @@ impl Reader {
     fn nothing(&self) -> Found {
         Found {
             time: self.time,
-            link: LINKTYPE_RAW,
+            link: LINKTYPE_OTHER,
             interface: 0,
             wire_len: 0,
             start: 0,
             length: 0,
             total: 0,
             tag: None,
-            repeated: false,
+            state: State::Lost,
         }
     }
 }
@@ -252,7 +252,11 @@ fn locate(header: &Header, left: usize) -> Option<(Found, usize)> {
         length,
         total: next,
         tag: None,
-        repeated: header.device == ARPHRD_LOOPBACK && header.kind == OUTGOING,
+        state: if header.device == ARPHRD_LOOPBACK && header.kind == OUTGOING {
+            State::Repeated
+        } else {
+            State::Whole
+        },
     };
     if header.status & VLAN_VALID == 0 || !framed || length < ADDRESSES {
         return Some((found, next));

@@ -1,5 +1,5 @@
-//! Packets into flows: the walk of one packet through decoding, duplicates, fragments, the flow table and the reading of
-//! its bytes, to the record of the flow that it belonged to. Each packet leaves under exactly one name of `Accounting`.
+//! Packets into flows: from the transport header of a packet (`intake` let it in) through the flow table and the reading
+//! of its bytes to the record of the flow that it belonged to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ledger::{Ledger, Totals};
 use super::live::Live;
 use super::Limits;
-use crate::capture::PacketRef;
+use crate::capture::filter::Program;
 use crate::certificate::Certificates;
 use crate::classify::{Heard, Piece as StreamPiece, Shared};
 use crate::community_id::icmp_ports;
@@ -18,8 +18,8 @@ use crate::flow::record::Record;
 use crate::flow::table::{Flow, Table};
 use crate::flow::tcp::{Segment, ACK, FIN, RST, SYN};
 use crate::observation::{self, Baggage, Known, Observations};
-use crate::packet::fragment::{Fragments, Piece, Pushed};
-use crate::packet::{decode, decode_reassembled, sctp, transport, Decoded, Ip, Outcome, Tcp, Transport, Tunnels};
+use crate::packet::fragment::Fragments;
+use crate::packet::{sctp, Decoded, Ip, Tcp, Transport, Tunnels};
 use crate::tables::Tables;
 
 /// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
@@ -27,15 +27,17 @@ const PLACE_SHIFT: u32 = 48;
 
 pub(super) struct Core {
     pub(super) tables: Arc<Tables>,
-    limits: Limits,
+    pub(super) limits: Limits,
     pub ledgers: Vec<Ledger>,
     pub table: Table,
-    fragments: Fragments,
-    duplicates: Duplicates,
+    pub(super) fragments: Fragments,
+    pub(super) duplicates: Duplicates,
     budget: Budget,
     pub certificates: Certificates,
     /// Flows that hold buffers, oldest first.
     undecided: VecDeque<(u32, u32)>,
+    /// By link type; none = every packet is wanted.
+    pub(super) filters: Vec<(u16, Program)>,
     pub ended: Vec<Record>,
     pub observations: Observations,
     pub totals: Totals,
@@ -50,10 +52,10 @@ pub(super) struct Core {
 /// Where and when a packet was captured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
-    time: i64,
-    capture: u32,
-    frame: u64,
-    offset: u64,
+    pub(super) time: i64,
+    pub(super) capture: u32,
+    pub(super) frame: u64,
+    pub(super) offset: u64,
 }
 
 /// What a packet adds to its flow.
@@ -82,6 +84,7 @@ impl Core {
             duplicates: Duplicates::default(),
             certificates: Certificates::default(),
             undecided: VecDeque::new(),
+            filters: Vec::new(),
             ended: Vec::new(),
             observations: Observations::new(observation::LIMIT),
             totals: Totals::default(),
@@ -91,7 +94,7 @@ impl Core {
         }
     }
 
-    fn ledger(&mut self, capture: u32) -> &mut Ledger {
+    pub(super) fn ledger(&mut self, capture: u32) -> &mut Ledger {
         let index = capture as usize;
         if index >= self.ledgers.len() {
             self.ledgers.resize(index + 1, Ledger::default());
@@ -99,147 +102,7 @@ impl Core {
         &mut self.ledgers[index]
     }
 
-    pub fn packet(&mut self, number: usize, packet: PacketRef<'_>) {
-        let origin = Origin {
-            time: packet.time,
-            capture: u32::try_from(number).unwrap_or(u32::MAX),
-            frame: packet.frame,
-            offset: packet.offset,
-        };
-        let outside = self.limits.from.is_some_and(|from| packet.time < from)
-            || self.limits.to.is_some_and(|to| packet.time >= to);
-        let now = self.now;
-        let ledger = self.ledger(origin.capture);
-        ledger.packets += 1;
-        ledger.bytes += u64::from(packet.wire_len);
-        if outside {
-            ledger.accounting.filtered += 1;
-            return;
-        }
-        ledger.first = Some(ledger.first.map_or(packet.time, |first| first.min(packet.time)));
-        ledger.last = Some(ledger.last.map_or(packet.time, |last| last.max(packet.time)));
-        if packet.time < now || ledger.latest.is_some_and(|latest| packet.time < latest) {
-            ledger.quality.clock_backward += 1;
-        }
-        ledger.latest = Some(packet.time);
-        self.first_time.get_or_insert(packet.time);
-        self.table.advance(packet.time);
-        self.fragments.expire(packet.time);
-        if packet.repeated {
-            self.ledger(origin.capture).accounting.duplicate += 1;
-            return;
-        }
-        match decode(packet.link, packet.data, packet.wire_len) {
-            Outcome::NonIp => self.ledger(origin.capture).accounting.non_ip += 1,
-            Outcome::Undecodable(_) => self.ledger(origin.capture).accounting.undecodable += 1,
-            Outcome::Ip(decoded) => {
-                self.totals.ip_packets += 1;
-                if decoded.ip.cut {
-                    self.ledger(origin.capture).quality.snaplen_cut += 1;
-                }
-                self.ip(origin, &decoded);
-            }
-        }
-        while let Some(flow) = self.table.sweep() {
-            self.end(flow);
-        }
-    }
-
-    /// It is `time`: what is over by then ends, and fragments that wait for too long are given up.
-    pub fn advance(&mut self, time: i64) {
-        self.now = time;
-        self.fragments.expire(time);
-        self.count_given_up();
-        while let Some(flow) = self.table.over_at(time) {
-            self.end(flow);
-        }
-    }
-
-    /// Fragments that were given up get their name.
-    fn count_given_up(&mut self) {
-        for (capture, packets) in self.fragments.drain_given_up() {
-            self.ledger(capture).accounting.fragment_incomplete += packets;
-        }
-    }
-
-    fn ip(&mut self, origin: Origin, decoded: &Decoded<'_>) {
-        let ip = &decoded.ip;
-        let layer = if ip.fragment.is_some() {
-            None
-        } else {
-            Some(transport(ip))
-        };
-        let bare =
-            matches!(&layer, Some(Transport::Tcp(tcp)) if tcp.payload_len == 0 || tcp.flags & (SYN | FIN | RST) != 0);
-        if self
-            .duplicates
-            .seen(origin.time, decoded.duplicate.content(), decoded.duplicate.path, bare)
-        {
-            self.ledger(origin.capture).accounting.duplicate += 1;
-            return;
-        }
-        match layer {
-            Some(layer) => self.upper(&[(origin, ip.length)], decoded, ip, layer),
-            None => self.fragment(origin, decoded),
-        }
-    }
-
-    fn fragment(&mut self, origin: Origin, decoded: &Decoded<'_>) {
-        let piece = Piece {
-            time: origin.time,
-            capture: origin.capture,
-            frame: origin.frame,
-            offset: origin.offset,
-            length: decoded.ip.length,
-        };
-        let pushed = self.fragments.push(&decoded.ip, piece);
-        self.count_given_up();
-        let Pushed::Whole { payload, cut, pieces } = pushed else {
-            return;
-        };
-        let origins: Vec<(Origin, u32)> = pieces
-            .iter()
-            .map(|piece| {
-                let Piece {
-                    time,
-                    capture,
-                    frame,
-                    offset,
-                    length,
-                } = *piece;
-                (
-                    Origin {
-                        time,
-                        capture,
-                        frame,
-                        offset,
-                    },
-                    length,
-                )
-            })
-            .collect();
-        match decode_reassembled(decoded, &payload) {
-            Outcome::Ip(mut inner) => {
-                inner.ip.cut |= cut;
-                let layer = transport(&inner.ip);
-                self.upper(&origins, &inner, &inner.ip, layer);
-            }
-            Outcome::NonIp => {
-                for (origin, _) in &origins {
-                    self.ledger(origin.capture).accounting.non_ip += 1;
-                }
-            }
-            Outcome::Undecodable(_) => self.undecodable(&origins),
-        }
-    }
-
-    fn undecodable(&mut self, pieces: &[(Origin, u32)]) {
-        for (origin, _) in pieces {
-            self.ledger(origin.capture).accounting.undecodable += 1;
-        }
-    }
-
-    fn upper(&mut self, pieces: &[(Origin, u32)], decoded: &Decoded<'_>, ip: &Ip<'_>, layer: Transport<'_>) {
+    pub(super) fn upper(&mut self, pieces: &[(Origin, u32)], decoded: &Decoded<'_>, ip: &Ip<'_>, layer: Transport<'_>) {
         let (source, destination, protocol) = (ip.source, ip.destination, ip.protocol);
         let share = |ports: (u16, u16), one_way: bool, payload: u32| {
             let (key, forward) = Key::new(source, ports.0, destination, ports.1, protocol, one_way);
@@ -507,7 +370,7 @@ impl Core {
     }
 
     /// A flow is over: it leaves the table as a record.
-    fn end(&mut self, mut flow: Flow) {
+    pub(super) fn end(&mut self, mut flow: Flow) {
         let mut shared = Shared {
             budget: &mut self.budget,
             certificates: &mut self.certificates,

@@ -68,6 +68,8 @@ pub struct Ledger {
     pub first: Option<i64>,
     pub last: Option<i64>,
     pub(super) latest: Option<i64>,
+    /// A filter was set, and none for packets of this link type.
+    pub unfiltered: Option<u16>,
     pub accounting: Accounting,
     pub quality: Quality,
 }

@@ -7,6 +7,7 @@
 
 mod gather;
 mod icmp;
+mod intake;
 mod ledger;
 mod live;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use gather::Core;
 pub use ledger::{Accounting, Ledger, Quality, Totals, ACCOUNTING, QUALITY};
 
+use crate::capture::filter::Program;
 use crate::capture::{Capture, Next, Peek};
 use crate::certificate::Certificates;
 use crate::flow::record::Record;
@@ -62,6 +64,11 @@ impl Engine {
         self.captures.push(capture);
         self.core.ledgers.push(Ledger::default());
         u32::try_from(self.captures.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Only packets that the program of their link type wants are looked at.
+    pub fn filter(&mut self, link: u16, program: Program) {
+        self.core.filter(link, program);
     }
 
     pub fn capture(&self, number: u32) -> Option<(&Capture, &Ledger)> {

@@ -230,7 +230,7 @@ fn the_loopback_device_shows_each_packet_twice() {
     capture.feed(&block(&[going, coming, sent]));
     let mut repeated = Vec::new();
     while let Next::Packet(packet) = capture.next_packet() {
-        repeated.push(packet.repeated);
+        repeated.push(packet.state == State::Repeated);
     }
     assert_eq!(repeated, [true, false, false]);
 }
@@ -245,7 +245,7 @@ fn with(mut block: Vec<u8>, at: usize, number: u32) -> Vec<u8> {
 fn what_a_block_announces_and_does_not_hold_is_lost_by_name() {
     let good = block(&[ethernet(&FRAME)]);
     let three = block(&[ethernet(&FRAME), ethernet(&FRAME), ethernet(&FRAME)]);
-    let empty = |packet: &Seen| packet.data.is_empty() && packet.link == 101;
+    let empty = |packet: &Seen| packet.data.is_empty() && packet.wire_len == 0;
     let second = 64 + 112;
     for (bad, read, lost) in [
         (with(three.clone(), 12, u32::MAX), 3, 1), // num_pkts: one more would have had room

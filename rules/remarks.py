@@ -1,0 +1,155 @@
+"""What a topology file says in vain or against itself: paths of the site that are never reached, switches that fight.
+
+Strategy: none of this is a finding, since nothing is wrong with the site: it is the file that does not do what its
+author meant. Each function yields sentences that name the key and say what would help. Local paths are compared with
+the rows as they apply, by the numbers of their ends: one that adds nothing, or that another fits before it, is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rules import names
+from rules.endpoints import Endpoints
+from rules.paths import Leg, Path, derive
+from rules.reach import Members
+from rules.switches import DOCUMENTED_OPEN, OTHER_FE
+from rules.topology import DirectorPool, Topology, at_least
+
+
+def remarks(topology: Topology, now: int) -> list[str]:
+    """Sentences in the order of the file's sections. `now`: ns since 1970, against which paths expire."""
+    endpoints = Endpoints(topology)
+    paths = derive(topology, endpoints)
+    return [
+        *_features(topology),
+        *_directors(topology),
+        *_policy(topology, paths),
+        *_local_paths(topology, paths, endpoints, now),
+    ]
+
+
+# --- switches --------------------------------------------------------------------------------------------------------
+
+
+def _features(topology: Topology) -> Iterator[str]:
+    federation, pools = topology.federation, topology.edge_pools
+    if not federation.enabled and (federation.sip_partners or federation.discovery):
+        yield "federation is off, yet partners or discovery are stated: `federation.enabled: true` makes them count"
+    if federation.enabled and not any(pool.federation for pool in pools):
+        yield "federation is on, yet no Edge pool is published for it: `federation: true` at one of `edge_pools`"
+    proxies = [pool for pool in pools if pool.xmpp.enabled]
+    if federation.xmpp_partners and not proxies:
+        yield "XMPP partners are listed, yet no Edge pool has XMPP on: `xmpp: {enabled: true}` at one of `edge_pools`"
+    if proxies and not federation.xmpp_partners:
+        yield "XMPP is on, yet no partner is listed: every stream will be one of a partner that is not configured"
+    if proxies and not any(pool.xmpp_gateway for pool in topology.front_end_pools):
+        yield "XMPP is on, yet no Front End pool is its gateway: `xmpp_gateway: true` at one of `front_end_pools`"
+    if any(pool.product == names.LYNC_2010 for pool in proxies):
+        yield "XMPP is on at a lync-2010 Edge, which has no proxy of its own: declare the gateway server under `others`"
+    if any(pool.skype_search and not at_least(pool.product, names.SFB_2015) for pool in pools):
+        yield "skype_search is on at an Edge older than sfb-2015, which cannot search: no row follows from it"
+    newest = [pool.product for pool in pools]
+    if federation.push.enabled and all(product == names.SFB_SE for product in newest):
+        yield "push is on, yet sfb-se has no push through the cloud: its row does not apply"
+    if federation.public_im.enabled and all(at_least(product, names.SFB_2019) for product in newest):
+        yield "public_im is on, yet no public provider is left for sfb-2019 and later: its rows do not apply"
+    if federation.office365.enabled and all(product == names.LYNC_2010 for product in newest):
+        yield "office365 is on, yet lync-2010 has no hybrid: its rows do not apply"
+    if topology.mobility and not topology.reverse_proxies:
+        yield "mobility is on, yet no reverse proxy is declared: mobile clients have no way in"
+    if topology.office_web_apps and topology.product == names.LYNC_2010:
+        yield "office_web_apps is stated, yet lync-2010 does not publish it: its row does not apply"
+    for pool in pools:
+        services = [service for member in pool.members for service in (member.access, member.webconf, member.av)]
+        six = any(address.version == 6 for service in services for address in service.all)
+        if pool.product == names.LYNC_2010 and six:
+            yield f"{pool.fqdn} has IPv6 addresses, which a lync-2010 Edge does not support"
+
+
+def _directors(topology: Topology) -> Iterator[str]:
+    for pool in topology.edge_pools:
+        if topology.director_pools and not isinstance(topology.next_hop(pool), DirectorPool):
+            yield f"a Director is declared, yet {pool.fqdn} hands inbound SIP to {pool.next_hop}: is it the next hop?"
+
+
+def _policy(topology: Topology, paths: tuple[Path, ...]) -> Iterator[str]:
+    policy = topology.policy
+    if policy.director_bypass == DOCUMENTED_OPEN and not topology.director_pools:
+        yield "policy.director_bypass is documented-open, yet no Director is declared: it changes nothing"
+    if OTHER_FE in policy.optional_paths and policy.director_bypass != DOCUMENTED_OPEN:
+        yield f"policy.optional_paths names {OTHER_FE}, which `director_bypass: documented-open` alone turns on"
+    known = {path.id: path for path in paths}
+    for name in policy.optional_paths:
+        if name != OTHER_FE and not known[name].applies:
+            yield f"policy.optional_paths names {name}, which does not apply here: {known[name].why}"
+
+
+# --- local paths -----------------------------------------------------------------------------------------------------
+
+
+def _local_paths(topology: Topology, paths: tuple[Path, ...], endpoints: Endpoints, now: int) -> Iterator[str]:
+    before = [leg for path in paths for leg in path.legs if not leg.local]
+    declared = {entry.id: entry for entry in topology.policy.local_paths}
+    for path in paths:
+        if path.id not in declared:
+            continue
+        end = declared[path.id].ends_ns
+        if end is not None and end <= now:
+            yield f"local path {path.id} has expired ({declared[path.id].expires}): flows after that fit it no longer"
+        if not path.legs:
+            yield f"local path {path.id} fits nothing: {path.why}"
+        for leg in path.legs:
+            yield from _shadow(leg, before)
+            yield from _opening(leg, endpoints)
+            before.append(leg)
+
+
+def _shadow(leg: Leg, before: list[Leg]) -> Iterator[str]:
+    """The first leg before this one that fits all it fits: it allows the same, or takes it and asks for another."""
+    for other in before:
+        if not _covers(other, leg):
+            continue
+        same = not other.accepted or (bool(leg.accepted) and leg.accepted <= other.accepted)
+        if same:
+            yield f"local path {leg.row} allows nothing that {other.row} does not"
+            return
+        if _first(other, leg):
+            what = f"{other.row} fits the same flows first, and allows {other.service}"
+            yield f"local path {leg.row} is never reached: {what}"
+            return
+
+
+def _covers(other: Leg, leg: Leg) -> bool:
+    return (
+        other.transport == leg.transport
+        and not other.source_ports
+        and not other.behind_balancer
+        and (other.until is None or (leg.until is not None and leg.until <= other.until))
+        and leg.sources.keys() <= other.sources.keys()
+        and leg.destinations.keys() <= other.destinations.keys()
+        and (not other.ports or all(any(s.first in o and s.last in o for o in other.ports) for s in leg.ports))
+        and (bool(leg.ports) or not other.ports)
+    )
+
+
+def _first(other: Leg, leg: Leg) -> bool:
+    """Whether `other` ranks before `leg` for every flow of it: as narrow at each end, on a single port or a range."""
+
+    def narrower(one: Members, two: Members) -> bool:
+        return all(one[number] <= two[number] for number in two)
+
+    single = all(span.first == span.last for span in other.ports) and bool(other.ports)
+    ranges = all(span.first != span.last for span in leg.ports)
+    ends = narrower(other.sources, leg.sources) and narrower(other.destinations, leg.destinations)
+    return ends and (single or ranges)
+
+
+def _opening(leg: Leg, endpoints: Endpoints) -> Iterator[str]:
+    """A path of the site silences the rules that only miss a row: from the Internet straight inside that is much."""
+    outside = any(endpoints[number].zone == names.EXTERNAL and not endpoints[number].own for number in leg.sources)
+    if outside and any(endpoints[number].inside for number in leg.destinations):
+        yield (
+            f"local path {leg.row} lets the Internet straight inside: external-to-internal-direct and "
+            "reverse-proxy-bypass will not speak on it"
+        )

@@ -1,0 +1,115 @@
+"""What a file says in vain or against itself is told, and a file that means what it says hears nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from rules.load import load, read
+from rules.remarks import remarks
+from tests.topology.plans import CONTOSO, contoso_as
+
+NOW = 1_795_000_000_000_000_000  # 18 November 2026
+LOCAL = "  local_paths:\n"
+
+
+def told(*changes: tuple[str, str]) -> list[str]:
+    text = CONTOSO.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    return remarks(read(text.encode(), "site.yaml"), NOW)
+
+
+def local(*entries: str) -> list[str]:
+    lines = "".join(f"    - {{{entry}}}\n" for entry in entries)
+    return told(("  local_paths: []\n", LOCAL + lines))
+
+
+def test_a_file_that_means_what_it_says() -> None:
+    assert remarks(load(CONTOSO), NOW) == []
+    for plan in ("single-ip", "hlb", "one-firewall"):
+        assert remarks(contoso_as(plan), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (
+            "id: local-a, from: fe, to: edge-int, transport: tcp, port: 5062, service: tls",
+            ["local path local-a allows nothing that int-av-auth does not"],
+        ),
+        (
+            "id: local-a, from: 192.168.10.90, to: 172.25.33.10, transport: tcp, port: 8057, service: http",
+            ["local path local-a is never reached: int-psom fits the same flows first, and allows mtls"],
+        ),
+        # another source, another port, another transport, a wider range: each has something of its own
+        ("id: local-a, from: dc01.contoso.net, to: edge-int, transport: tcp, port: 5062", []),
+        ("id: local-a, from: fe, to: edge-int, transport: tcp, port: 5064", []),
+        ("id: local-a, from: fe, to: edge-int, transport: udp, port: 5062", []),
+        ('id: local-a, from: fe, to: edge-int, transport: tcp, port: "5062-5063", service: tls', []),
+        ("id: local-a, from: fe, to: edge-int, transport: esp", []),
+        (
+            "id: local-a, from: fe, to: edge-int, transport: tcp, port: 9, expires: 2026-11-17",
+            ["local path local-a has expired (2026-11-17): flows after that fit it no longer"],
+        ),
+        ("id: local-a, from: fe, to: edge-int, transport: tcp, port: 9, expires: 2026-11-19", []),
+        (
+            "id: local-a, from: mediation, to: edge-int, transport: tcp, port: 9",
+            ["local path local-a fits nothing: no address of this site is meant by its `from` or `to`"],
+        ),
+        (
+            "id: local-a, from: external, to: 192.168.10.90, transport: tcp, port: 443",
+            [
+                "local path local-a lets the Internet straight inside: external-to-internal-direct and "
+                "reverse-proxy-bypass will not speak on it"
+            ],
+        ),
+    ],
+)
+def test_local_paths(entry: str, words: list[str]) -> None:
+    assert local(entry) == words
+
+
+def test_a_local_path_behind_another() -> None:
+    wide = "id: local-wide, from: internal, to: edge-int, transport: tcp, port: 9"
+    narrow = "id: local-narrow, from: fe, to: edge-int, transport: tcp, port: 9, service: tls"
+    assert local(wide, narrow) == ["local path local-narrow allows nothing that local-wide does not"]
+    assert local(narrow, wide) == []
+    assert local(wide + ", expires: 2026-12-01", narrow) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("federation:\n  enabled: true", "federation:\n  enabled: false")], "federation is off, yet partners"),
+        ([("    federation: true", "    federation: false")], "federation is on, yet no Edge pool is published"),
+        ([("xmpp: {enabled: true", "xmpp: {enabled: false")], "XMPP partners are listed, yet no Edge pool has XMPP on"),
+        ([("    xmpp_gateway: true\n", "")], "no Front End pool is its gateway"),
+        ([("product: lync-2013\n", "product: sfb-se\n")], "push is on, yet sfb-se"),
+        ([("product: lync-2013\n", "product: lync-2010\n")], "XMPP is on at a lync-2010 Edge"),
+        (
+            [
+                ("public_im: {enabled: false}", "public_im: {enabled: true}"),
+                ("product: lync-2013\n", "product: sfb-2019\n"),
+            ],
+            "no public provider is left",
+        ),
+        ([("    next_hop: dirpool01.contoso.net", "    next_hop: pool01.contoso.net")], "a Director is declared, yet"),
+        (
+            [("optional_paths: []", "optional_paths: [int-hlb-av-tcp-out]")],
+            "which does not apply here: belongs to the hardware-balanced plan",
+        ),
+        ([("optional_paths: []", "optional_paths: [int-sip-edge-to-other-fe]")], "alone turns on"),
+        (
+            [("    federation: true", "    federation: true\n    skype_search: true")],
+            "skype_search is on at an Edge older",
+        ),
+    ],
+)
+def test_switches_that_fight(changes: list[tuple[str, str]], words: str) -> None:
+    assert any(words in remark for remark in told(*changes)), told(*changes)
+
+
+def test_no_director_to_bypass() -> None:
+    topology = contoso_as("no-director")
+    assert remarks(topology, NOW) == []
