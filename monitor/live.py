@@ -96,6 +96,7 @@ class LiveSession:
         self._since = self._flushed = self._tried = time_ns() if started is None else started
         self._kernel = [KernelCounters()] * len(interfaces)
         self._wire = self._lost = 0  # packets; those that could not be judged
+        self._findings_seen: set[str] = set()
         self._samples = Samples()
         self._begin_engine()
         self._record = open_record(record, writing=True)
@@ -123,6 +124,12 @@ class LiveSession:
     def loss(self) -> float:
         """Share of the packets on the wire that could not be judged, as far as it is recorded."""
         return self._lost / self._wire if self._wire else 0.0
+
+    @property
+    def figures(self) -> str:
+        """What was seen, in words."""
+        flows = self._learned.totals.get("flows", 0)
+        return f"{self._watermark.fed:,} packets, {flows:,} flows, {len(self._findings_seen):,} findings"
 
     def feed(self, interface: int, block: bytes) -> None:
         """interface: its number in the list given. block: the used octets of a TPACKET_V3 block."""
@@ -212,6 +219,7 @@ class LiveSession:
                 raise
             return
         self.trouble = None
+        self._findings_seen.update(delta.finding for delta in deltas.findings)
         verdicts, groups = self._learned.verdicts, self._aggregate.groups
         self._aggregate.groups = {
             key: group for key, group in groups.items() if not whole and verdicts[key[0]].verdict == ATTEMPT

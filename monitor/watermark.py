@@ -26,7 +26,7 @@ class Watermark:
 
     def __init__(self, record: str, run: int, began: int) -> None:
         """Raises OutputFailure."""
-        self._path = f"{record}-live-{run}"
+        self._path = _path(record, run)
         self._began = began
         self._fed = 0
         try:
@@ -51,6 +51,25 @@ class Watermark:
         self._memory.close()
         os.unlink(self._path)
         os.close(self._descriptor)
+
+
+def lives(record: str, run: int) -> bool:
+    """Whether the session of that number runs on this machine. record: path of its file."""
+    try:
+        descriptor = os.open(_path(record, run), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _path(record: str, run: int) -> str:
+    return f"{record}-live-{run}"
 
 
 def settle(record: Record) -> None:

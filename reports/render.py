@@ -30,9 +30,20 @@ LOSSES: Final = {
 }
 """Names of the accounting in words."""
 
+_UNREAD: Final = {
+    "kernel": "for which the kernel had no room",
+    "nic": "that the interface could not take",
+    "queue": "not read when the sensor was stopped",
+    "interrupted": "read and not recorded when it was killed",
+}
+"""Names of live losses in words."""
+
 _WIDTH: Final = 100
 _FEW: Final = 20
 """Rules of one reason that are still named one by one on a terminal; the JSON and the HTML name all."""
+
+_GAPS: Final = 20
+"""Gaps named of one sensor, the newest."""
 
 VERDICTS: Final = {
     "violations": "VIOLATIONS",
@@ -69,10 +80,12 @@ def render_store(known: dict[str, Any]) -> str:
         f"Record:    {known['path']}",
         f"Version:   {known['version']}",
         f"Size:      {known['size']:,} bytes",
-        f"Audits:    {known['runs']:,}, the first {first}, the last {last}",
+        f"Audits:    {known['audits']:,}",
+        f"Sensors:   {known['sessions']:,} times started",
         f"Captures:  {known['captures']:,}",
         f"Flows:     {known['flows']:,} judged",
         f"Findings:  {known['findings']:,}",
+        f"Written:   first {first}, last begun {last}",
     ]
     if known["watched"]:
         rows = [
@@ -80,13 +93,21 @@ def render_store(known: dict[str, Any]) -> str:
                 sensor["sensor"],
                 sensor["position"],
                 f"{sensor['packets']:,}",
+                f"{sum(sensor['lost'].values()):,}",
                 moment(sensor["first"]),
                 moment(sensor["last"]),
                 f"{sensor['spans']:,}",
             )
             for sensor in known["watched"]
         ]
-        lines += ["", *_table(("SENSOR", "POSITION", "PACKETS", "FIRST (UTC)", "LAST (UTC)", "SPANS"), rows)]
+        lines += ["", *_table(("SENSOR", "POSITION", "PACKETS", "LOST", "FIRST (UTC)", "LAST (UTC)", "SPANS"), rows)]
+    for sensor in known["watched"]:
+        if sensor["lost"]:
+            lost = ", ".join(f"{count:,} {_UNREAD[name]}" for name, count in sensor["lost"].items())
+            lines += ["", *_paragraph(f"Lost at {sensor['sensor']}: {lost}", "")]
+        for begin, end, why in sensor["gaps"][-_GAPS:]:
+            until = "the next start" if end is None else moment(end)
+            lines.append(f"Not watched at {sensor['sensor']}: {moment(begin)} to {until}: {why}")
     return "\n".join(visible(line) for line in lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from monitor.aggregate import SAMPLES, with_ports
 from monitor.audit import CONFIG
+from monitor.store.spans import spans
 from monitor.sums import QUARTER, Ports, Sums
 from monitor.times import iso, iso_or_none
 from rules.names import SEVERITIES
@@ -240,23 +241,16 @@ def _attempts(connection: sqlite3.Connection, chosen: Filter) -> list[dict[str, 
 
 def info(connection: sqlite3.Connection) -> dict[str, Any]:
     """What there is of a record: counts, and for each sensor what it watched. Times in nanoseconds."""
-    counts = {
-        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
-        for table in ("runs", "captures", "findings")
-    }
     [version] = connection.execute("PRAGMA user_version").fetchone()
     first, last = connection.execute("SELECT min(recorded), max(recorded) FROM runs").fetchone()
-    [flows] = connection.execute("SELECT coalesce(sum(flows), 0) FROM verdict_deltas").fetchone()
-    watched = connection.execute(
-        "SELECT sensor, position, min(first), max(last), sum(packets), count(*) FROM coverage "
-        "GROUP BY sensor, position ORDER BY sensor, position"
-    ).fetchall()
-    return {
-        "version": version,
-        **counts,
-        "flows": flows,
-        "recorded": (first, last),
-        "watched": [
-            dict(zip(("sensor", "position", "first", "last", "packets", "spans"), row, strict=True)) for row in watched
-        ],
+    asked = {
+        "audits": "SELECT count(*) FROM runs WHERE kind = 'audit'",
+        "sessions": "SELECT count(*) FROM runs WHERE kind = 'sensor'",
+        "captures": "SELECT count(*) FROM captures",
+        "flows": "SELECT coalesce(sum(flows), 0) FROM verdict_deltas",
+        "findings": "SELECT count(*) FROM (SELECT 1 FROM finding_deltas GROUP BY finding "
+        "HAVING sum(flows) <> 0 OR sum(packets) <> 0)",
     }
+    counts = {name: connection.execute(question).fetchone()[0] for name, question in asked.items()}
+    watched = sorted(spans(connection), key=lambda watched: (watched.sensor, watched.position))
+    return {"version": version, **counts, "recorded": (first, last), "watched": watched}

@@ -18,6 +18,7 @@ TOUCHING: Final = 60 * 1_000_000_000
 
 KILLED: Final = "the sensor was killed or its machine failed"
 STOPPED: Final = "the sensor was stopped"
+DOWN: Final = "an interface was down"
 BETWEEN: Final = "no capture holds this time"
 
 LOSSES: Final = ("kernel", "nic", "queue", "interrupted")
@@ -35,8 +36,8 @@ class Gap:
 
 @dataclass(slots=True)
 class Watched:
-    """One sensor. Times in nanoseconds; `spans` in order and apart. `running`: its newest live run is not closed, so
-    that it still runs or was killed. `lost`: packets by the names of LOSSES."""
+    """One sensor. Times in nanoseconds; `spans` in order and apart. `lost`: packets by the names of LOSSES. `open`: the
+    number of its newest live run if that is not closed, so that it still runs or was killed."""
 
     sensor: str
     position: str
@@ -47,15 +48,14 @@ class Watched:
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOSSES, 0))
     accounting: dict[str, int] = field(default_factory=dict)
     quality: dict[str, int] = field(default_factory=dict)
-    running: bool = False
+    open: int | None = None
 
 
 def spans(connection: sqlite3.Connection, time_from: int | None = None, time_to: int | None = None) -> list[Watched]:
     """What each sensor watched of the time, which may be open at either end; sensors without any are left out."""
     made: dict[tuple[str, str], Watched] = {}
-    ended: dict[tuple[str, str], str] = {}  # why what follows the last span is not watched
-    killed = _killed(connection)
-    newest = dict(connection.execute("SELECT sensor, max(id) FROM runs WHERE kind = 'sensor' GROUP BY sensor"))
+    ended: dict[tuple[str, str], tuple[int, str]] = {}  # the last row's run, why what follows that is not watched
+    open_runs = _open(connection)
     begin, end = time_from or 0, 2**63 - 1 if time_to is None else time_to
     for run, sensor, position, first, last, closed, packets, octets, accounting, quality, *lost in connection.execute(
         "SELECT run, sensor, position, first, last, closed, packets, bytes, accounting, quality, "
@@ -72,14 +72,19 @@ def spans(connection: sqlite3.Connection, time_from: int | None = None, time_to:
                 watched.lost[name] += count
             _add(watched.accounting, json.loads(accounting))
             _add(watched.quality, json.loads(quality))
-        live = closed is not None
-        _extend(watched, max(first, begin), min(last, end), 0 if live else TOUCHING, ended.get(key, BETWEEN))
-        ended[key] = BETWEEN if not live else KILLED if run in killed else STOPPED
-        watched.running = live and run in killed and newest.get(sensor) == run
+        before, why = ended.get(key, (run, BETWEEN))
+        if closed is None:
+            _extend(watched, max(first, begin), min(last, end), TOUCHING, why)
+            ended[key] = (run, BETWEEN)
+            continue
+        watched.open = run if run in open_runs else None
+        if first < last:  # else nothing was watched, and losses were entered
+            _extend(watched, max(first, begin), min(last, end), 0, DOWN if before == run else why)
+            ended[key] = (run, KILLED if run in open_runs else STOPPED)
     return list(made.values())
 
 
-def _killed(connection: sqlite3.Connection) -> set[int]:
+def _open(connection: sqlite3.Connection) -> set[int]:
     """Live runs that have no closing row: all but those that still run were killed."""
     rows = connection.execute(
         "SELECT id FROM runs WHERE kind = 'sensor' AND id NOT IN (SELECT run FROM coverage WHERE closed = 1)"
