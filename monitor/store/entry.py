@@ -229,7 +229,7 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
         verdicts=tuple(verdicts),
         paths=tuple(paths),
         config=tuple(compact(finding) for finding in result["findings"] if finding["position"] == CONFIG),
-        evidence=tuple(evidence[delta.finding] for delta in deltas if delta.finding in evidence),
+        evidence=tuple(evidence[name] for name in dict.fromkeys(d.finding for d in deltas) if name in evidence),
         scope=scope_of(
             outcome.topology,
             [path["id"] for path in result["paths"]],
