@@ -8,7 +8,6 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from monitor.store.sqlite import open_record
 from reports.schemas import schema
 from tests.house.results import finding as published
 from tests.report.records import attempt, count, entry, finding, record, report, watched
@@ -16,7 +15,6 @@ from tests.report.records import attempt, count, entry, finding, record, report,
 PUBLISHED = jsonschema.Draft202012Validator(schema("report"))
 
 DAY = ("2026-11-24T00:00:00", "2026-11-25T00:00:00")
-LIVE = [["a", "external"], ["b", "external"]]
 PATHS = ["ext-access-client-sip", "ext-xmpp-in", "int-psom"]
 
 
@@ -187,28 +185,6 @@ def test_captures_of_two_sites_are_taken_together(tmp_path: Path) -> None:
     made = report(record(tmp_path, entry([morning, evening])), "2026-11-24")
     assert made["verdict"] == "no-violation-seen"
     assert [sensor["share"] for sensor in made["coverage"]["sensors"]] == [0.5, 0.5]
-
-
-def test_each_declared_live_sensor_must_have_watched(tmp_path: Path) -> None:
-    """Live rows as a sensor's run leaves them: one ran all day, the other until noon, a capture fills the afternoon."""
-    path = record(tmp_path, entry([], sensors=LIVE))
-    opened = open_record(str(path), writing=True)
-    opened.connection.execute("UPDATE runs SET kind = 'sensor'")
-    for name, end in (("a", "2026-11-25T00:00:00"), ("b", "2026-11-24T12:00:00")):
-        row = watched(DAY[0], end, sensor=name)
-        opened.connection.execute(
-            "INSERT INTO coverage (run, sensor, position, first, last, packets, bytes, accounting, quality) "
-            "VALUES (1, ?, 'external', ?, ?, 10, 1000, '{}', '{}')",
-            (name, row.first, row.last),
-        )
-    opened.close()
-    made = report(path, "2026-11-24")
-    assert made["coverage"]["positions"] == [{"position": "external", "share": 0.5}]
-    assert made["verdict"] == "inconclusive"
-    record(tmp_path, entry([watched("2026-11-24T12:00:00", "2026-11-25T00:00:00")], sensors=LIVE))
-    made = report(path, "2026-11-24")
-    assert made["coverage"]["positions"] == [{"position": "external", "share": 1.0}]
-    assert made["verdict"] == "no-violation-seen"
 
 
 def test_too_many_losses(tmp_path: Path) -> None:
