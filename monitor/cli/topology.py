@@ -1,4 +1,4 @@
-"""`edgewarden topology`: check the declared topology, its JSON Schema, a file to start from."""
+"""`edgewarden topology`: check the declared topology, draw it, its JSON Schema, a file to start from."""
 
 from __future__ import annotations
 
@@ -33,6 +33,18 @@ def add(commands: Any) -> None:
         example="edgewarden topology check contoso.yaml",
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
+    show = command(
+        groups,
+        "show",
+        run_show,
+        summary="a drawing of the site, for a terminal or as SVG",
+        description="What stands in which zone and between which firewalls, with addresses and ports.",
+        example="edgewarden topology show contoso.yaml\n"
+        "edgewarden topology show contoso.yaml --format svg --output contoso.svg",
+    )
+    show.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
+    show.add_argument("--format", choices=("text", "svg"), default="text", help="of the drawing (default text)")
+    add_output(show, "the drawing")
     schema = command(
         groups,
         "schema",
@@ -71,6 +83,18 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
         out.write_text("\n".join(lines) + "\n")
     grave = SEVERITIES.index("high")
     return VIOLATIONS if any(SEVERITIES.index(finding.severity) <= grave for finding in found) else DONE
+
+
+def run_show(arguments: argparse.Namespace, messages: Messages) -> int:
+    from reports.drawing import draw_text, scene
+    from reports.drawing_svg import draw_svg
+
+    path = topology_path(arguments.file, default=True)
+    assert path is not None
+    drawn = scene(load_topology(path))
+    with Output(arguments.output) as out:
+        out.write_text(draw_svg(drawn) if arguments.format == "svg" else draw_text(drawn))
+    return DONE
 
 
 def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:

@@ -41,6 +41,7 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "schedule run",
         "simulate",
         "topology check",
+        "topology show",
         "topology schema",
         "topology new",
         "policy list",
