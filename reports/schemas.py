@@ -471,7 +471,7 @@ def _report() -> Schema:
                 "label": _SAID,
                 "from": _TIME,
                 "to": _TIME,
-                "until": _TIME | {"description": "to, or when the report was made if that was before"},
+                "until": _TIME | {"description": "to, or shortly before the report was made if it is partial"},
                 "zone": _SAID,
                 "partial": _FLAG,
             }

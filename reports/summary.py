@@ -31,6 +31,9 @@ GAPS: Final = 200
 LEAST_GAP: Final = SECOND
 """Shorter ones lower the share that was watched, and are not listed."""
 
+BEHIND: Final = 30 * SECOND
+"""An unfinished period is reported up to so long ago: sensors record what they watched every ten seconds."""
+
 REASONS: Final = 3
 """Reasons named in the one sentence of `why`; the others are counted."""
 
@@ -52,9 +55,10 @@ class Window:
 def summarise(
     source: Source, period: Window, before: Window | None, *, now: int, zone: str, version: str
 ) -> dict[str, Any]:
-    """now: an unfinished period is reported up to here, and marked. zone: the name of that in which it was cut."""
-    until = min(period.end, now)
-    partial = until < period.end
+    """now: later than the period begins; one that is not over is reported up to `BEHIND` before, and marked. zone: the
+    name of that in which it was cut."""
+    partial = now < period.end
+    until = max(now - BEHIND, period.start + 1) if partial else period.end
     judged = source.judged(period.start, until)
     scope = judged[-1].scope if judged else Scope()
     watched = source.watched(period.start, until)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from monitor.cli.arguments import add_output, command, load_settings
@@ -16,6 +18,7 @@ from reports.visible import visible
 if TYPE_CHECKING:
     from monitor.config import Report, Settings
     from monitor.periods import Period
+    from monitor.schedule import Run, Schedule
 
 
 def add(commands: Any) -> None:
@@ -34,7 +37,7 @@ def add(commands: Any) -> None:
         "list",
         run_list,
         summary="names, the last period reported, and when the next is due",
-        description="One line a schedule, times in its zone.",
+        description="One line a schedule, times in its zone unless another is named.",
         example="edgewarden schedule list --config edgewarden.yaml",
     )
     _add_config(listed)
@@ -57,6 +60,7 @@ def add(commands: Any) -> None:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="the settings")
+    parser.add_argument("--zone", metavar="Z", help="a time zone in place of that of the schedule")
 
 
 def run_list(arguments: argparse.Namespace, messages: Messages) -> int:
@@ -65,6 +69,7 @@ def run_list(arguments: argparse.Namespace, messages: Messages) -> int:
     from reports.render import render_schedules
 
     settings = load_settings(arguments.config)
+    zone = _zone(arguments)
     now = datetime.now(UTC)
     try:
         with reading(_record(settings)) as connection:
@@ -72,23 +77,25 @@ def run_list(arguments: argparse.Namespace, messages: Messages) -> int:
             last = {report.schedule.name: last_label(connection, report.schedule.name) for report in settings.reports}
     except NoRecord:
         runs, last = [], {}
-    rows = [_row(report, last.get(report.schedule.name), now, runs) for report in settings.reports]
+    rows = [_row(report.schedule, last.get(report.schedule.name), now, runs, zone) for report in settings.reports]
     with Output(arguments.output) as out:
         out.write_text(render_schedules(rows))
     return DONE
 
 
-def _row(report: Report, last: str | None, now: datetime, runs: Any) -> tuple[str, ...]:
+def _row(
+    schedule: Schedule, last: str | None, now: datetime, runs: Sequence[Run], zone: tzinfo | None
+) -> tuple[str, ...]:
+    """zone: in which times are shown, None = in that of the schedule."""
     from monitor.cron import Cron
     from monitor.periods import zone_name
     from monitor.schedule import outstanding
 
-    schedule = report.schedule
     every = schedule.every.text if isinstance(schedule.every, Cron) else f"{schedule.every} at {schedule.at:%H:%M}"
     entry = outstanding(now, schedule, runs)
     when, label = "-", "-"
     if entry is not None:
-        when = "now" if entry.since <= now else f"{entry.since.astimezone(schedule.zone):%Y-%m-%d %H:%M}"
+        when = "now" if entry.since <= now else f"{entry.since.astimezone(zone or schedule.zone):%Y-%m-%d %H:%M}"
         label = entry.period.label
     return schedule.name, every, zone_name(schedule.zone), last or "-", when, label
 
@@ -104,6 +111,8 @@ def run_now(arguments: argparse.Namespace, messages: Messages) -> int:
     if report is None:
         names = ", ".join(report.schedule.name for report in settings.reports) or "none"
         raise OperatorMistake(f"'{arguments.name}' is no report of {arguments.config} (it has: {names})")
+    if (zone := _zone(arguments)) is not None:
+        report = replace(report, schedule=replace(report.schedule, zone=zone))
     now = datetime.now(UTC)
     period = _period(report, arguments.period, now)
     path = _record(settings)
@@ -131,6 +140,16 @@ def _period(report: Report, named: str | None, now: datetime) -> Period:
     if period.start >= now:
         raise OperatorMistake(f"the period {named} has not begun yet")
     return period
+
+
+def _zone(arguments: argparse.Namespace) -> tzinfo | None:
+    """The zone of `--zone`. Raises OperatorMistake."""
+    from monitor.periods import zone_named
+
+    try:
+        return None if arguments.zone is None else zone_named(arguments.zone)
+    except ValueError as error:
+        raise OperatorMistake(str(error)) from None
 
 
 def _record(settings: Settings) -> str:

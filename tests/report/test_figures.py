@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from monitor.periods import zone_named
 from reports.schemas import schema
 from tests.house.results import finding as published
 from tests.report.records import attempt, count, entry, finding, record, report, watched
@@ -143,6 +148,39 @@ def test_days_add_up_to_their_week(tmp_path: Path) -> None:
     assert {day["coverage"]["sensors"][0]["share"] for day in days} == {1.0}
 
 
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Australia/Lord_Howe"]),
+    st.lists(st.tuples(st.integers(0, 9 * 24 * 60), st.integers(1, 9)), max_size=20),
+)
+def test_days_add_up_whatever_the_zone(
+    tmp_path_factory: pytest.TempPathFactory, zone: str, flows: list[tuple[int, int]]
+) -> None:
+    """Flows of any minute around a week that begins when Berlin has put its clock forward, and at whose end Lord Howe
+    puts its back by half an hour; counted here by their local dates, which know nothing of periods."""
+    begin = datetime(2026, 3, 28, tzinfo=UTC)
+    moments = [((begin + timedelta(minutes=minute)), number) for minute, number in flows]
+    path = record(
+        tmp_path_factory.mktemp("record"),
+        entry(
+            [watched("2026-03-20T00:00:00", "2026-04-20T00:00:00")],
+            [finding(7, f"{moment:%Y-%m-%dT%H:%M:%S}", flows=number) for moment, number in moments],
+        ),
+    )
+    dates = [date(2026, 3, 30) + timedelta(days=day) for day in range(7)]
+    counted = {day.isoformat(): 0 for day in dates}
+    for moment, number in moments:
+        day = moment.astimezone(zone_named(zone)).date().isoformat()
+        if day in counted:
+            counted[day] += number
+    assert {day: _flows(report(path, day, zone=zone)) for day in counted} == counted
+    assert _flows(report(path, "2026-W14", zone=zone)) == sum(counted.values())
+
+
+def _flows(made: dict[str, Any]) -> int:
+    return sum(f["flows"] for f in made["findings"])
+
+
 def test_gaps_and_the_share_of_the_time(tmp_path: Path) -> None:
     """Of 24 hours 18 were watched; a file that begins within a minute of the last one leaves no gap."""
     path = record(
@@ -201,13 +239,13 @@ def test_doubts_of_a_run_stay(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_period_is_marked_and_cut(tmp_path: Path) -> None:
-    """At noon half of the day is watched whole; nothing is said to be gone."""
+    """Half a minute after noon what was before noon is watched whole; nothing is said to be gone."""
     path = record(
         tmp_path,
         entry([watched("2026-11-23T00:00:00", "2026-11-24T00:00:00")], [finding(1, "2026-11-23T12:00:00")]),
         entry([watched(DAY[0], "2026-11-24T12:00:00")]),
     )
-    made = report(path, "2026-11-24", now="2026-11-24T12:00:00")
+    made = report(path, "2026-11-24", now="2026-11-24T12:00:30")
     assert made["period"]["partial"] is True
     assert made["period"]["until"] == "2026-11-24T12:00:00.000000Z"
     assert made["coverage"]["positions"] == [{"position": "external", "share": 1.0}]

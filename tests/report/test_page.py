@@ -44,7 +44,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             doubts=[HOSTILE],
         ),
     )
-    return report(path, "2026-11-24", zone="Asia/Kathmandu", now="2026-11-24T18:00:00")
+    return report(path, "2026-11-24", zone="Asia/Kathmandu", now="2026-11-24T18:00:30")
 
 
 @pytest.fixture(scope="module")

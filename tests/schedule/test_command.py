@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -68,6 +69,16 @@ def test_a_period_that_is_not_over_is_marked(site: Path, capfd: pytest.CaptureFi
     assert re.search(r"daily .* - ", told(capfd, site, "list")[1].splitlines()[1])
 
 
+def test_another_zone_than_that_of_the_schedule(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """06:00 in Kathmandu is 00:15 UTC."""
+    status, _, _ = told(capfd, site, "run", "mondays", "--period", "2026-11-23", "--zone", "America/New_York")
+    assert status == 0
+    made = json.loads((site / "out" / "mondays-2026-11-23.json").read_text(encoding="utf-8"))
+    assert (made["period"]["zone"], made["period"]["from"]) == ("America/New_York", "2026-11-23T05:00:00.000000Z")
+    told(capfd, site, "run", "mondays")
+    assert re.search(r" 00:15 ", told(capfd, site, "list", "--zone", "UTC")[1].splitlines()[2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -75,6 +86,8 @@ def test_a_period_that_is_not_over_is_marked(site: Path, capfd: pytest.CaptureFi
         (("run", "weekly\x1b[2J"), "\\u{001b}[2J' is no report"),
         (("run", "daily", "--period", "soon"), "is no period"),
         (("run", "daily", "--period", "2500-01-01"), "has not begun yet"),
+        (("run", "daily", "--zone", "Nowhere"), "is no time zone"),
+        (("list", "--zone", "Nowhere"), "is no time zone"),
     ],
 )
 def test_mistakes(site: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str) -> None:
