@@ -61,7 +61,7 @@ class RecordSource:
         made = []
         for one in spans(self._connection, start, end):
             within = tuple(span for span in one.spans if span != (start, start))
-            if within:  # else what ended when the window began
+            if within or one.packets or any(one.lost.values()):  # else what ended when the window began
                 why = {(gap.first, gap.last): gap.why for gap in one.gaps}
                 counts = (one.packets, one.octets, one.accounting, one.quality, one.lost)
                 made.append(Watched(one.sensor, one.position, within, why, *counts))
