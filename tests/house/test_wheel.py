@@ -98,6 +98,8 @@ def test_data_and_types_are_shipped(wheel: Path) -> None:
         "parsers/_native.pyi",
         "rules/paths.yaml",
         "reports/templates/audit.html",
+        "reports/templates/period.html",
+        "reports/templates/style.css",
         "edgewarden-0.1.0.dist-info/licenses/LICENSE",
     } <= shipped
     assert any(name.startswith("monitor/simulate/scenarios/") for name in shipped)
