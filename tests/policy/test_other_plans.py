@@ -151,3 +151,65 @@ def test_a_leg_from_the_balancer_is_allowed_behind_it_alone() -> None:
     assert Judge(site.topology, "external", site=site.site).judge(seen).verdict == "out-of-scope"
     probe = site.observe("203.0.113.91:40000", "203.0.113.32:3478/udp", TURN)
     assert Judge(site.topology, "external", behind_lb=True, site=site.site).judge(probe).path == "ext-hlb-leg"
+
+
+def test_past_the_next_hop_where_the_site_lets_it() -> None:
+    """Documented-open: allowed and noted, from a node, the virtual address or the balancer's own."""
+    topology = contoso_as("hlb")
+    outside = topology.edge_pools[0].vips.internal[0]
+    opened = replace(
+        topology,
+        policy=replace(topology.policy, director_bypass="documented-open"),
+        lb=Balancers(internal_snat=(outside - 1,)),
+    )
+    site = Bench(opened, "internal")
+    for source, noted in (("172.25.33.9", True), ("172.25.33.10", True), ("172.25.33.8", False)):
+        verdict = site.judge(f"{source}:49201", "192.168.10.90:5061/tcp", MTLS)
+        assert (verdict.verdict, verdict.path) == (ALLOWED, "int-sip-edge-to-other-fe")
+        assert verdict.rules == (("director-bypass-sip",) if noted else ())
+
+
+def test_the_row_that_one_page_alone_lists_is_off_until_it_is_named() -> None:
+    topology = contoso_as("hlb")
+    flow = (f"{VIP}:49201", "192.168.20.7:443/tcp", CLEAN[7][2])
+    assert bench("hlb").judge(*flow, position="internal").verdict == VIOLATION
+    named = replace(topology, policy=replace(topology.policy, optional_paths=("int-hlb-av-tcp-out",)))
+    verdict = Bench(named, "internal").judge(*flow)
+    assert (verdict.verdict, verdict.path) == (ALLOWED, "int-hlb-av-tcp-out")
+
+
+def test_each_pool_follows_its_own_plan() -> None:
+    """A balanced pool beside a lone server on one address: each is judged by its own rows."""
+    topology = contoso_as("hlb")
+    balanced = topology.edge_pools[0]
+    member = balanced.members[0]
+    one = replace(member.access, public=tuple(address + 50 for address in member.access.public))
+    lone = replace(
+        balanced,
+        fqdn="edge3.contoso.net",
+        vips=type(balanced.vips)(),
+        federation=False,
+        access=replace(balanced.access, port=5061),
+        webconf=replace(balanced.webconf, port=444),
+        members=(
+            replace(
+                member,
+                fqdn="edge3.contoso.net",
+                access=one,
+                webconf=one,
+                av=one,
+                internal=tuple(address + 50 for address in member.internal),
+            ),
+        ),
+    )
+    site = Bench(replace(topology, edge_pools=(balanced, lone)))
+    for destination, wire, row in (
+        ("203.0.113.10:443/tcp", TLS, "ext-hlb-access-client"),
+        ("203.0.113.62:5061/tcp", TLS, "ext-sip1-access-client"),
+        ("203.0.113.62:443/tcp", CLEAN[6][2], "ext-sip1-av-tcp-in"),
+        ("203.0.113.32:443/tcp", CLEAN[6][2], "ext-hlb-av-node-tcp"),
+    ):
+        verdict = site.judge(USER, destination, wire)
+        assert (verdict.verdict, verdict.path) == (ALLOWED, row), destination
+    inside = site.judge("192.168.10.90:52000", "172.25.33.60:5061/tcp", MTLS, position="internal")
+    assert (inside.verdict, inside.path) == (ALLOWED, "int-sip-fe-to-edge")
