@@ -20,6 +20,14 @@ FLOW_COLUMNS: tuple[str, ...]
 LIVE_COLUMNS: tuple[str, ...]
 """Names of the columns that `take()` has behind those when the engine is live, see `Engine.take`."""
 
+JOIN_COLUMNS: tuple[str, ...]
+"""Names of the columns behind those when `joins` is asked for: what a firewall, relay or balancer leaves unchanged, so
+that two legs of one conversation can be joined; null where there is none (yet). `join.isn.source`,
+`join.isn.destination`: initial TCP sequence numbers, also as the other side's SYN-ACK implies them.
+`join.client_random`: 16 hex digits of the SHA-256 of the first ClientHello's random. `join.first_payload`: FNV-1a (64
+bits) of the first 512 octets of payload in the first packet with payload that the source sent; some protocols begin
+alike. `join.rtp_ssrc`: SSRC of the first RTP source recognised, inside of TURN too."""
+
 OBSERVATION: tuple[str, ...]
 """Names of the numbers in one observation tuple, in order (see `rules/observation.py`)."""
 
@@ -72,11 +80,13 @@ class Engine:
         time_to: int | None = None,
         live: bool = False,
         part: int = 300_000_000_000,
+        joins: bool = False,
     ) -> None:
         """positions: how many first packets of each flow are kept as places (0–16), for evidence.
         time_from inclusive, time_to exclusive: packets outside count as `filtered`.
         live: flows leave while they are still being read, in several rows, at the latest `part` ns after their first
-        packet that no row has counted; see `take`."""
+        packet that no row has counted; see `take`.
+        joins: batches have JOIN_COLUMNS."""
 
     def add_capture(self, interface: int | None = None) -> int:
         """Announce a capture; its number (0, 1, …). interface: the only pcapng interface to read."""

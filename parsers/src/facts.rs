@@ -126,6 +126,8 @@ pub struct TlsFacts {
     pub version: u16,
     pub cipher: Option<u16>,
     pub server_name: Option<Text>,
+    /// Of the first ClientHello.
+    pub client_random: Option<[u8; 32]>,
     /// ALPN protocol the server chose, where visible.
     pub next_protocol: Option<Text>,
     pub resumed: bool,
@@ -171,6 +173,8 @@ pub struct StunFacts {
     pub answered: bool,
     /// Something other than Binding requests was seen.
     pub beyond_binding: bool,
+    /// SSRC of the first RTP that frames over TCP carried.
+    pub rtp_source: Option<u32>,
     /// Last requests that wait for an answer: the sender and all 16 octets. Bounded; empty once one was answered.
     pub outstanding: Vec<(Side, [u8; 16])>,
 }

@@ -274,6 +274,7 @@ impl Seen {
             bytes_before: before.iter().map(|count| count.bytes).sum(),
             start: left.since.unwrap_or(flow.last),
         });
+        let keys = flow.join.as_ref().map(|join| join.keys(flow, source, &baggage.facts));
         Record {
             start: flow.start,
             end: flow.last,
@@ -297,6 +298,7 @@ impl Seen {
             tunnels: baggage.tunnels,
             packets: baggage.places,
             part,
+            keys,
         }
     }
 }

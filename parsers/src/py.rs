@@ -77,7 +77,7 @@ impl Batch {
 
 #[pyclass(name = "Engine")]
 struct Engine {
-    live: bool,
+    layout: batch::Layout,
     inner: engine::Engine,
 }
 
@@ -88,7 +88,7 @@ fn no_capture(number: u32) -> PyErr {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (tables=None, *, max_flows=1_000_000, stream_memory=268_435_456, positions=0, time_from=None, time_to=None, live=false, part=300_000_000_000))]
+    #[pyo3(signature = (tables=None, *, max_flows=1_000_000, stream_memory=268_435_456, positions=0, time_from=None, time_to=None, live=false, part=300_000_000_000, joins=false))]
     fn new(
         tables: Option<&Tables>,
         max_flows: usize,
@@ -98,6 +98,7 @@ impl Engine {
         time_to: Option<i64>,
         live: bool,
         part: i64,
+        joins: bool,
     ) -> PyResult<Self> {
         if positions > POSITIONS_LIMIT {
             return Err(PyValueError::new_err(format!(
@@ -118,9 +119,10 @@ impl Engine {
             from: time_from,
             to: time_to,
             part: live.then_some(part),
+            joins,
         };
         Ok(Engine {
-            live,
+            layout: batch::Layout { live, joins },
             inner: engine::Engine::new(tables, limits),
         })
     }
@@ -172,10 +174,10 @@ impl Engine {
     }
 
     fn take(&mut self, py: Python<'_>) -> Batch {
-        let layout = if self.live { batch::live_flows } else { batch::flows };
+        let layout = self.layout;
         let inner = &mut self.inner;
         Batch {
-            inner: py.detach(|| layout(&inner.take(batch::ROWS))),
+            inner: py.detach(|| layout.batch(&inner.take(batch::ROWS))),
         }
     }
 
@@ -288,6 +290,7 @@ mod _native {
         module.add("SERVICES", PyTuple::new(py, SERVICES)?)?;
         module.add("FLOW_COLUMNS", PyTuple::new(py, batch::FLOW_COLUMNS)?)?;
         module.add("LIVE_COLUMNS", PyTuple::new(py, batch::LIVE_COLUMNS)?)?;
+        module.add("JOIN_COLUMNS", PyTuple::new(py, batch::JOIN_COLUMNS)?)?;
         module.add("OBSERVATION_LIMIT", LIMIT)?;
         module.add("OBSERVATION", PyTuple::new(py, OBSERVATION)?)?;
         module.add("INITIATORS", PyTuple::new(py, INITIATORS)?)?;

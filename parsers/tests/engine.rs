@@ -19,6 +19,7 @@ fn limits() -> Limits {
         from: None,
         to: None,
         part: None,
+        joins: false,
     }
 }
 

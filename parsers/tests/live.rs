@@ -24,6 +24,7 @@ fn engine(part: Option<i64>) -> Engine {
         from: None,
         to: None,
         part,
+        joins: false,
     };
     let mut engine = Engine::new(Arc::new(Tables::default()), limits);
     engine.add_ring();

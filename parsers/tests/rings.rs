@@ -17,6 +17,7 @@ fn engine(rings: usize) -> Engine {
         from: None,
         to: None,
         part: None,
+        joins: false,
     };
     let mut engine = Engine::new(Arc::new(Tables::default()), limits);
     for ring in 0..rings {

@@ -7,6 +7,7 @@
 mod cell;
 mod cipher_names;
 mod columns;
+mod join;
 mod live;
 
 use std::sync::Arc;
@@ -26,8 +27,10 @@ pub const ROWS: usize = 131_072;
 
 /// Names of the columns of `flows`, in order.
 pub const FLOW_COLUMNS: [&str; COLUMNS.len()] = names(&COLUMNS);
-/// Names of those that `live_flows` has behind them.
+/// Names of those that rows of a live engine have behind them.
 pub const LIVE_COLUMNS: [&str; live::COLUMNS.len()] = names(&live::COLUMNS);
+/// Names of those behind them all, where keys to join flows by are asked for.
+pub const JOIN_COLUMNS: [&str; join::COLUMNS.len()] = names(&join::COLUMNS);
 
 const fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
     let mut names = [""; N];
@@ -41,18 +44,25 @@ const fn names<const N: usize>(columns: &[Column; N]) -> [&'static str; N] {
 
 /// One row for each record, in their order. The caller hands over at most `ROWS` at a time; what is beyond is left out.
 pub fn flows(records: &[Record]) -> RecordBatch {
-    lay_out(records, COLUMNS.iter())
+    Layout::default().batch(records)
 }
 
-/// The same with what tells the rows of one flow from each other.
-pub fn live_flows(records: &[Record]) -> RecordBatch {
-    lay_out(records, COLUMNS.iter().chain(&live::COLUMNS))
+/// Which columns there are beside those of every flow.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Layout {
+    pub live: bool,
+    pub joins: bool,
 }
 
-fn lay_out<'a>(records: &[Record], columns: impl Iterator<Item = &'a Column>) -> RecordBatch {
-    debug_assert!(records.len() <= ROWS, "more than one batch holds");
-    let records = records.get(..ROWS).unwrap_or(records);
-    assemble(columns.map(|column| (column.name, column.nullable, (column.make)(records))))
+impl Layout {
+    pub fn batch(self, records: &[Record]) -> RecordBatch {
+        debug_assert!(records.len() <= ROWS, "more than one batch holds");
+        let records = records.get(..ROWS).unwrap_or(records);
+        let live = live::COLUMNS.iter().filter(|_| self.live);
+        let joins = join::COLUMNS.iter().filter(|_| self.joins);
+        let columns = COLUMNS.iter().chain(live).chain(joins);
+        assemble(columns.map(|column| (column.name, column.nullable, (column.make)(records))))
+    }
 }
 
 /// One row for each certificate from number `start` on. Times are null where the certificate could not be read.

@@ -9,6 +9,7 @@ use arrow_schema::DataType;
 
 use super::*;
 use crate::facts::*;
+use crate::flow::join::Keys;
 use crate::flow::record::{Answered, End, Initiator, Part, Tunnel};
 use crate::text::Text;
 
@@ -45,6 +46,7 @@ fn bare() -> Record {
         observation: 5,
         packets: Vec::new(),
         part: None,
+        keys: None,
     }
 }
 
@@ -308,7 +310,11 @@ fn rows_of_a_live_engine_say_which_of_their_flow_they_are() {
         }),
         ..bare()
     };
-    let batch = live_flows(&[first, last]);
+    let live = Layout {
+        live: true,
+        joins: false,
+    };
+    let batch = live.batch(&[first, last]);
     let promised = [
         ("edgewarden.flow_id", "u64", "7", "7"),
         ("edgewarden.part", "u32", "0", "1"),
@@ -333,7 +339,57 @@ fn rows_of_a_live_engine_say_which_of_their_flow_they_are() {
             (in_first, in_last)
         );
     }
-    assert_eq!(live_flows(&[]).num_columns(), schema.fields().len());
+    assert_eq!(live.batch(&[]).num_columns(), schema.fields().len());
+}
+
+#[test]
+fn keys_to_join_flows_by_stand_at_the_end() {
+    let keyed = Record {
+        keys: Some(Keys {
+            isn: [Some(1), Some(u32::MAX)],
+            client_random: Some([0, 1, 2, 3, 4, 5, 6, 0xff]),
+            first_payload: Some(u64::MAX),
+            rtp_source: Some(7),
+        }),
+        ..bare()
+    };
+    let joins = Layout {
+        live: false,
+        joins: true,
+    };
+    let batch = joins.batch(&[keyed, bare()]);
+    let promised = [
+        ("join.isn.source", "u32", "1"),
+        ("join.isn.destination", "u32", "4294967295"),
+        ("join.client_random", "utf8", "00010203040506ff"),
+        ("join.first_payload", "u64", "18446744073709551615"),
+        ("join.rtp_ssrc", "u32", "7"),
+    ];
+    assert_eq!(JOIN_COLUMNS, promised.map(|(name, ..)| name));
+    let schema = batch.schema();
+    let (_, own) = schema.fields().split_at(FLOW_COLUMNS.len());
+    for (field, (name, kind, value)) in own.iter().zip(promised) {
+        assert_eq!(
+            (field.name().as_str(), type_name(field.data_type()).as_str()),
+            (name, kind)
+        );
+        assert_eq!(
+            (cell(&batch, name, 0).as_str(), cell(&batch, name, 1).as_str()),
+            (value, "-")
+        );
+    }
+    let both = Layout {
+        live: true,
+        joins: true,
+    };
+    let columns = both.batch(&[]);
+    let names: Vec<String> = columns
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    assert_eq!(names, [&FLOW_COLUMNS[..], &LIVE_COLUMNS, &JOIN_COLUMNS].concat());
 }
 
 #[test]

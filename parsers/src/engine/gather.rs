@@ -226,6 +226,7 @@ impl Core {
         if share.key.protocol() == 6 {
             flow.tcp = Some(Box::default());
         }
+        flow.join = self.limits.joins.then(Box::default);
         flow.left = self.live.as_mut().map(Live::open);
         Some(self.table.insert(flow))
     }
@@ -259,6 +260,9 @@ impl Core {
         let side = flow.side(forward);
         let Some(connection) = &mut flow.tcp else { return };
         connection.note(side, segment, first.time);
+        if let Some(join) = &mut flow.join {
+            join.payload(side, tcp.payload);
+        }
         let isn = [connection.isn(side), connection.isn(side.other())];
         let was_undecided = flow.conversation.is_undecided();
         let missed = flow.conversation.missed();
@@ -361,6 +365,9 @@ impl Core {
             time: flow.last,
         };
         flow.conversation.datagram(side, payload, &mut flow.facts, &mut shared);
+        if let Some(join) = &mut flow.join {
+            join.datagram(side, payload, &flow.facts);
+        }
     }
 
     fn end_slot(&mut self, slot: u32) {

@@ -32,6 +32,8 @@ pub struct Limits {
     pub to: Option<i64>,
     /// Live: a flow's packets leave in a row after so many ns, also where nothing else changes.
     pub part: Option<i64>,
+    /// Whether records have what joins the legs of one conversation.
+    pub joins: bool,
 }
 
 pub struct Engine {

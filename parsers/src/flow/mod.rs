@@ -4,6 +4,7 @@
 pub mod budget;
 pub mod duplicate;
 mod holes;
+pub mod join;
 pub mod key;
 pub mod record;
 pub mod stream;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::join::Keys;
 use crate::facts::Facts;
 
 /// How sure it is who opened the flow; indexes `INITIATORS` and the observation's `initiator`.
@@ -98,4 +99,6 @@ pub struct Record {
     pub packets: Vec<u64>,
     /// None in an audit of files. In a part, counts are those since the row before, all else is the whole flow's.
     pub part: Option<Part>,
+    /// None unless asked for.
+    pub keys: Option<Keys>,
 }

@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::join::Join;
 use super::key::Key;
 use super::tcp::Connection;
 use crate::classify::Conversation;
@@ -81,6 +82,8 @@ pub struct Flow {
     pub places: Vec<u64>,
     /// Live: what has left of the flow.
     pub left: Option<Box<Left>>,
+    /// Where keys to join flows by are asked for.
+    pub join: Option<Box<Join>>,
     class: u8,
     /// When it last became the newest of its class.
     touched: i64,
@@ -109,6 +112,7 @@ impl Flow {
             conversation: Conversation::default(),
             places: Vec::new(),
             left: None,
+            join: None,
             class: 0,
             touched: time,
             older: NONE,

@@ -58,25 +58,32 @@ pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mu
         }
         return rtcp;
     }
-    let Some(header) = header(payload) else { return false };
-    let (Some(sources), Some(next)) = (state.sources.get_mut(side.index()), state.next.get_mut(side.index())) else {
+    let Some((_, packets)) = follow(side, payload, state) else {
         return false;
     };
-    let count = context.facts.rtp_packets.get_mut(side.index());
+    if let Some(count) = context.facts.rtp_packets.get_mut(side.index()) {
+        *count = count.saturating_add(packets);
+    }
+    context.facts.recognise(Service::Rtp);
+    true
+}
+
+/// SSRC of the packet, once its source is one; nothing is noted of the flow.
+pub fn source(side: Side, payload: &[u8], state: &mut State) -> Option<u32> {
+    follow(side, payload, state).map(|(ssrc, _)| ssrc)
+}
+
+/// SSRC of the packet and how many packets it proves, if it belongs to a source.
+fn follow(side: Side, payload: &[u8], state: &mut State) -> Option<(u32, u8)> {
+    let header = header(payload)?;
+    let (sources, next) = (state.sources.get_mut(side.index())?, state.next.get_mut(side.index())?);
     match sources.iter_mut().flatten().find(|source| source.ssrc == header.ssrc) {
         Some(source) => {
             let known = source.in_order >= IN_ORDER;
             source.follow(header);
-            if source.in_order < IN_ORDER {
-                return false;
-            }
-            // Those that led here count too, now that it is known what they were.
+            // Those that led here count too, once it is known what they were.
             let packets = if known { 1 } else { IN_ORDER };
-            if let Some(count) = count {
-                *count = count.saturating_add(packets);
-            }
-            context.facts.recognise(Service::Rtp);
-            true
+            (source.in_order >= IN_ORDER).then_some((source.ssrc, packets))
         }
         None => {
             let Header {
@@ -93,7 +100,7 @@ pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mu
                 });
             }
             *next = next.wrapping_add(1);
-            false
+            None
         }
     }
 }

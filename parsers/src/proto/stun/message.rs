@@ -10,6 +10,8 @@ const HEADER: usize = 20;
 /// Attributes of one message that are walked over.
 const ATTRIBUTES: usize = 64;
 const MS_VERSION: u16 = 0x8008;
+/// RFC 8656 18.4 and MS-TURN 2.2.2.6.
+const DATA: u16 = 0x0013;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -278,14 +280,24 @@ impl<'a> Message<'a> {
 
     /// Version of a Microsoft client or relay.
     pub fn ms_version(&self) -> Option<u32> {
+        self.attribute(MS_VERSION)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    /// What is relayed in it.
+    pub fn data(&self) -> Option<&'a [u8]> {
+        self.attribute(DATA)
+    }
+
+    /// The first attribute of this type.
+    fn attribute(&self, kind: u16) -> Option<&'a [u8]> {
         let padded = self.dialect != Dialect::Microsoft;
         let mut cursor = Cursor::new(self.attributes);
         for _ in 0..ATTRIBUTES {
-            let attribute = cursor.u16().ok()?;
+            let found = cursor.u16().ok()?;
             let length = usize::from(cursor.u16().ok()?);
             let value = cursor.take(length).ok()?;
-            if attribute == MS_VERSION {
-                return value.try_into().ok().map(u32::from_be_bytes);
+            if found == kind {
+                return Some(value);
             }
             if padded {
                 cursor.skip(length.wrapping_neg() & 3).ok()?;

@@ -17,15 +17,20 @@ use crate::facts::{Service, Side, StunFacts};
 /// Requests that may wait for an answer: an ICE agent has a few checks in flight, each with its own transaction.
 const OUTSTANDING: usize = 8;
 
-/// Strict: a message, or a multiplexed one (MS-TURN 2.2.3). Channel data has too little to go by, see
-/// `probe_channel_data`.
+/// Strict: a message, or a multiplexed one (MS-TURN 2.2.3). Channel data has too little to go by.
 pub fn probe_datagram(payload: &[u8]) -> bool {
     message::read_datagram(payload).is_some() || message::multiplexed(payload).is_some()
 }
 
-/// A channel's data (RFC 8656 12.4): only to be asked on a flow on which TURN was seen.
-pub fn probe_channel_data(payload: &[u8]) -> bool {
-    message::channel_data(payload).is_some()
+/// What a relay carries in this datagram: the data of a message, of a channel (RFC 8656 12.4) or of a session (MS-TURN
+/// 2.2.3). Only to be asked on a flow on which TURN was seen: channel data has too little to go by.
+pub fn relayed(payload: &[u8]) -> Option<&[u8]> {
+    let session = message::multiplexed(payload);
+    let inner = session.unwrap_or(payload);
+    match message::read(inner) {
+        Some(message) => message.data(),
+        None => session.or_else(|| message::channel_data(payload)),
+    }
 }
 
 /// Notes the message in a datagram; anything else changes nothing.

@@ -293,6 +293,9 @@ impl StreamReader for Reader {
                     own.source = source.or(own.source);
                     if let Some(count) = context.facts.rtp_packets.get_mut(side.index()).filter(|_| continued) {
                         *count = count.saturating_add(1);
+                        if let Some(stun) = context.facts.stun.as_mut().filter(|_| *count >= 2) {
+                            stun.rtp_source = stun.rtp_source.or(source);
+                        }
                         // Over a relay the flow stays the relay's; between peers it is media of its own.
                         if framing == Framing::Rfc4571 && *count >= 3 {
                             context.facts.recognise(Service::Rtp);

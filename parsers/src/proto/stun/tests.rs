@@ -241,17 +241,33 @@ fn multiplexed_relay_data() {
 }
 
 #[test]
-fn channel_data_fits_or_is_none() {
-    assert!(probe_channel_data(&hex("4001000401020304")));
-    assert!(
-        probe_channel_data(&hex("4fff00010100000 0".replace(' ', "").as_str())),
-        "padded"
+fn what_a_relay_carries_is_found_in_each_wrapping() {
+    let data = |wrapped: &str| relayed(&hex(wrapped)).map(<[u8]>::to_vec);
+    assert_eq!(data("4001000401020304"), Some(vec![1, 2, 3, 4]));
+    assert_eq!(data("4fff000101000000"), Some(vec![1]), "padded");
+    assert_eq!(data("5000000401020304"), None, "RFC 8656 reserves these numbers");
+    assert_eq!(data("40010008010203"), None, "cut");
+    // RFC 8656: a Send indication with XOR-PEER-ADDRESS and three octets of DATA, padded.
+    let send = "001600142112a442000102030405060708090a0b";
+    let attributes = "001200080001a147e112a643 00130003aabbcc00".replace(' ', "");
+    assert_eq!(data(&[send, &attributes].concat()), Some(vec![0xaa, 0xbb, 0xcc]));
+    // MS-TURN: cookie first, no padding.
+    let send = "000400112112a442000102030405060708090a0b";
+    let attributes = "000f000472c64bc6 00130003aabbcc".replace(' ', "");
+    let message = [send, &attributes].concat();
+    assert_eq!(data(&message), Some(vec![0xaa, 0xbb, 0xcc]));
+    assert_eq!(
+        data(&["ff10002d0102030405060708", &message].concat()),
+        None,
+        "the length must fit"
     );
-    assert!(
-        !probe_channel_data(&hex("5000000401020304")),
-        "RFC 8656 reserves these numbers"
+    let length = 8 + message.len() / 2;
+    assert_eq!(
+        data(&[&format!("ff10{length:04x}0102030405060708"), message.as_str()].concat()),
+        Some(vec![0xaa, 0xbb, 0xcc])
     );
-    assert!(!probe_channel_data(&hex("40010008010203")), "cut");
+    assert_eq!(data("ff10000a0102030405060708aabb"), Some(vec![0xaa, 0xbb]));
+    assert_eq!(data(ALLOCATE), None, "nothing is in it");
     assert!(!probe_datagram(&hex("4001000401020304")), "nothing on its own");
 }
 
@@ -425,7 +441,7 @@ proptest! {
             let whole = [&start[..], part].concat();
             probe(&whole);
             probe_after_pseudo_tls(&whole);
-            probe_channel_data(&whole);
+            relayed(&whole);
             with_context(&mut facts, |context| read_datagram(A, &whole, context));
         }
     }

@@ -91,6 +91,7 @@ pub fn numbers(bytes: &[u8]) -> impl Iterator<Item = u16> + '_ {
 pub struct ClientHello<'a> {
     pub carrier: Carrier,
     pub version: u16,
+    pub random: [u8; 32],
     pub session_id: &'a [u8],
     /// Pairs of octets.
     pub cipher_suites: &'a [u8],
@@ -120,7 +121,7 @@ impl<'a> ClientHello<'a> {
         if !carrier.speaks(version) {
             return Ok(None);
         }
-        cursor.skip(32)?;
+        let random = cursor.array()?;
         let session_id = short_vector(cursor)?;
         if carrier == Carrier::Dtls {
             short_vector(cursor)?;
@@ -135,6 +136,7 @@ impl<'a> ClientHello<'a> {
         Ok(Some(ClientHello {
             carrier,
             version,
+            random,
             session_id,
             cipher_suites,
             extensions,

@@ -34,6 +34,7 @@ pub fn client_hello(hello: &ClientHello<'_>, whole: bool, side: Side, all: &mut 
         return;
     }
     tls.client_hello = true;
+    tls.client_random = Some(hello.random);
     tls.server_name = hello.server_name().map(Text::from_wire);
     if whole {
         tls.ja3 = Some(fingerprint::ja3(hello));
