@@ -167,14 +167,17 @@ class Aggregate:
 
     def group(self, number: int, verdict: Verdict, values: Mapping[str, str | None]) -> Group:
         """That of flows of an observation. values: by the columns that its rules look at."""
-        subject: tuple[str, ...] = ()
-        if verdict.verdict == VIOLATION:
-            subject = tuple(
-                self._subject(hit.rule, values.get(hit.subject_column) or "") if hit.subject_column else ""
-                for hit in verdict.hits
-            )
-            subject = subject if any(subject) else ()
-        return self.groups.setdefault((number, subject), Group())
+        return self.groups.setdefault((number, self.subjects(verdict, values)), Group())
+
+    def subjects(self, verdict: Verdict, values: Mapping[str, str | None]) -> tuple[str, ...]:
+        """Of each hit, as far as there is room; () where there is none at all."""
+        if verdict.verdict != VIOLATION:
+            return ()
+        subjects = tuple(
+            self._subject(hit.rule, values.get(hit.subject_column) or "") if hit.subject_column else ""
+            for hit in verdict.hits
+        )
+        return subjects if any(subjects) else ()
 
     def _subject(self, rule: str, value: str) -> str:
         if not value:

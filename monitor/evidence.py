@@ -21,6 +21,7 @@ from typing import Any, Final
 from monitor.aggregate import Finding
 from monitor.capture_files import CaptureReader, DescriptorPool
 from monitor.learned import Learned
+from rules.verdict import Hit
 
 PACKETS: Final = 16
 """Packets of each sample flow: a TCP and a TLS handshake with certificates fit."""
@@ -87,12 +88,8 @@ def write_evidence(
     for finding in found:
         mine = in_order(packets[place] for place in places(finding) if place in packets)
         name = f"{finding.hit.rule}-{finding.id}.pcapng"
-        comment = (
-            f"Edgewarden evidence. Finding {finding.id}. Rule {finding.hit.rule} ({finding.hit.severity}). "
-            f"{finding.reason}"
-        )
-        stored = slice_file(mine, comment)
-        _replace(os.path.join(folder, name), stored)
+        stored = slice_file(mine, comment_of(finding.id, finding.hit, finding.reason))
+        replace_file(os.path.join(folder, name), stored)
         evidence[finding.id] = [
             {"path": name, "sha256": hashlib.sha256(stored).hexdigest(), "packets": len(mine)},
         ]
@@ -117,7 +114,13 @@ def places_of(row: Any, learned: Learned) -> list[Place]:
     ]
 
 
-def _replace(path: str, data: bytes) -> None:
+def comment_of(finding: str, hit: Hit, reason: str | None = None) -> str:
+    """What a slice says of itself. reason: that of the whole finding, where it is known."""
+    return f"Edgewarden evidence. Finding {finding}. Rule {hit.rule} ({hit.severity}). {reason or hit.reason}"
+
+
+def replace_file(path: str, data: bytes) -> None:
+    """Write beside it and put it in its place. Raises OSError."""
     temporary = f"{path}.part"
     try:
         with open(temporary, "wb") as file:
@@ -176,6 +179,21 @@ def packets_at(path: str, offsets: Iterable[int]) -> dict[int, Packet]:
         return _from_pcapng(window, wanted)
     finally:
         window.close()
+
+
+def slice_packets(path: str) -> list[Packet]:
+    """All packets of a slice that was cut here. Raises OSError."""
+    with open(path, "rb") as file:
+        data = file.read()
+    offsets, offset = [], 0
+    while offset + 12 <= len(data):
+        kind, size = struct.unpack_from("<II", data, offset)
+        if kind == _ENHANCED:
+            offsets.append(offset)
+        if size < 12:
+            break
+        offset += size
+    return list(packets_at(path, offsets).values()) if offsets else []
 
 
 def _from_pcap(window: _Window, wanted: Sequence[int], order: str, unit: int, header: int) -> dict[int, Packet]:

@@ -24,10 +24,13 @@ import parsers
 from monitor.aggregate import SUBJECTS, Aggregate, findings
 from monitor.audit import config_rows
 from monitor.capture_arguments import SensorName
+from monitor.config import EvidenceSettings
 from monitor.corrections import Corrections
+from monitor.evidence import PACKETS
 from monitor.exit_status import OutputFailure
 from monitor.judges import Judges
 from monitor.learned import Learned
+from monitor.live_evidence import LiveEvidence
 from monitor.live_samples import Samples
 from monitor.ring import KernelCounters
 from monitor.rows import compact
@@ -84,11 +87,12 @@ class LiveSession:
         interfaces: Sequence[str],
         record: str,
         *,
+        evidence: EvidenceSettings | None = None,
         started: int | None = None,
     ) -> None:
         """record: path of the file. started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
         assert sensor.position is not None, "a judged sensor has a position"
-        self.trouble: str | None = None  # why the record could not be written, while that lasts
+        self._unwritable: str | None = None  # why the record could not be written, while that lasts
         judges = Judges(topology)
         self._judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
         self._sensor = sensor
@@ -98,6 +102,8 @@ class LiveSession:
         self._wire = self._lost = 0  # packets; those that could not be judged
         self._findings_seen: set[str] = set()
         self._samples = Samples()
+        self._evidence = None if evidence is None else LiveEvidence(evidence, len(interfaces))
+        self._evicted = 0  # packets of evidence, recorded as gone
         self._begin_engine()
         self._record = open_record(record, writing=True)
         self._record.patience = PATIENCE
@@ -126,6 +132,11 @@ class LiveSession:
         return self._lost / self._wire if self._wire else 0.0
 
     @property
+    def trouble(self) -> str | None:
+        """Why record or evidence cannot be written, while that lasts."""
+        return self._unwritable or (None if self._evidence is None else self._evidence.trouble)
+
+    @property
     def figures(self) -> str:
         """What was seen, in words."""
         flows = self._learned.totals.get("flows", 0)
@@ -136,6 +147,8 @@ class LiveSession:
         [packets] = struct.unpack_from("=I", block, _PACKETS_OF_BLOCK)
         self._watermark.add(packets)
         self._engine.feed(interface, block)
+        if self._evidence is not None:
+            self._evidence.feed(interface, block)
 
     def tick(self, now: int, kernel: Sequence[KernelCounters]) -> None:
         """Take, judge and record what is due. now: the wall clock. kernel: the counters of each interface.
@@ -145,25 +158,35 @@ class LiveSession:
         self._engine.advance(now - LAG)
         self._take(now)
         due = now - self._tried >= FLUSH or now < self._tried
-        if len(self._learned.verdicts) > FULL and self.trouble is None:
+        if len(self._learned.verdicts) > FULL and self._unwritable is None:
             self._end_engine(now)
             self._write(now, kernel, whole=True, must=True)
             self._begin_engine()
-        elif due or (self.trouble is None and self._found()):
+            if self._evidence is not None:
+                self._evidence.begin_engine()
+        elif due or (self._unwritable is None and self._found()):
             self._write(now, kernel, whole=due)
+        if self._evidence is not None and self._unwritable is None:
+            try:
+                self._evidence.write(now, self._record, self._run)
+            except OutputFailure as error:
+                self._unwritable = str(error)
 
     def close(self, now: int, kernel: Sequence[KernelCounters]) -> None:
         """Every flow ends, and all is recorded. Raises OutputFailure, OperatorMistake; then it is as if killed."""
         self._end_engine(now)
         self._record.patience = None
         self._write(now, kernel, whole=True, must=True, closing=True)
+        if self._evidence is not None:
+            self._evidence.write(now, self._record, self._run, last=True)
         self._watermark.close()
         self._record.close()
 
     # --- taking ------------------------------------------------------------------------------------------------------
 
     def _begin_engine(self) -> None:
-        self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True)
+        positions = 0 if self._evidence is None else PACKETS
+        self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True, positions=positions)
         for _ in self._interfaces:
             self._engine.add_ring()
         self._learned = Learned(self._sensor, self._judge)
@@ -193,6 +216,8 @@ class LiveSession:
                 chosen = pc.is_in(settled["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
                 self._aggregate.mark(settled.filter(chosen), signed.subjects, verdicts)
             self._samples.keep(now, batch, signed.violating, self._learned, self._aggregate)
+            if self._evidence is not None:
+                self._evidence.see(now, batch, signed.violating, self._learned, self._aggregate)
         self._learned.totals = dict(self._engine.totals())
         if now // QUARTER != self._quarter:
             self._quarter = now // QUARTER
@@ -214,11 +239,11 @@ class LiveSession:
         try:
             self._record.append(self._run, deltas)
         except OutputFailure as error:
-            self.trouble = str(error)
+            self._unwritable = str(error)
             if must or now - self._flushed > GIVE_UP:
                 raise
             return
-        self.trouble = None
+        self._unwritable = None
         self._findings_seen.update(delta.finding for delta in deltas.findings)
         verdicts, groups = self._learned.verdicts, self._aggregate.groups
         self._aggregate.groups = {
@@ -229,6 +254,7 @@ class LiveSession:
             self._flushed = max(self._flushed, now)
             self._recorded = self._seen
             self._kernel = list(kernel)
+            self._evicted = 0 if self._evidence is None else self._evidence.evicted
             assert deltas.span is not None
             self._lost += deltas.span.lost
             self._wire += deltas.span.on_the_wire
@@ -252,6 +278,7 @@ class LiveSession:
         """What came and was lost since the last one that was recorded."""
         self._seen = _Figures.of(self._engine, len(self._interfaces))
         new = self._seen.less(self._recorded)
+        evicted = 0 if self._evidence is None else self._evidence.evicted - self._evicted
         pairs = list(zip(kernel, self._kernel, strict=True))
         dropped = sum(_more(is_now.dropped, was.dropped) for is_now, was in pairs)
         nic = sum(_more(is_now.nic, was.nic) for is_now, was in pairs)
@@ -263,7 +290,7 @@ class LiveSession:
             packets=new.packets,
             octets=new.octets,
             accounting=new.accounting,
-            quality=new.quality,
+            quality={**new.quality, **({"buffer_evicted": evicted} if evicted else {})},
             kernel=dropped,
             nic=nic,
             queue=max(0, sum(c.received for c in kernel) - self._watermark.fed) if closing else 0,

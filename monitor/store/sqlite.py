@@ -87,10 +87,20 @@ class Record:
             self._insert_span(number, Span(recorded, recorded))
         return number
 
-    def append(self, run: int, deltas: Deltas) -> None:
-        """Add to a live session, all or nothing. Raises OutputFailure, OperatorMistake."""
+    def has_finding(self, finding: str) -> bool:
+        """Raises OutputFailure, OperatorMistake."""
+        with told(self.path):
+            found = self.connection.execute("SELECT 1 FROM findings WHERE id = ?", (finding,)).fetchone()
+        return found is not None
+
+    def append(self, run: int, deltas: Deltas, *, without: Sequence[str] = ()) -> None:
+        """Add to a live session, all or nothing. without: places of evidence that is no more.
+
+        Raises OutputFailure, OperatorMistake.
+        """
         with self._transaction():
             self._insert_deltas(run, deltas)
+            self.connection.executemany("DELETE FROM evidence WHERE path = ?", ((path,) for path in without))
             if deltas.span is not None:
                 self._insert_span(run, deltas.span)
 
