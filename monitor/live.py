@@ -32,7 +32,7 @@ from monitor.judges import Judges
 from monitor.learned import Learned
 from monitor.live_evidence import LiveEvidence
 from monitor.live_samples import Samples
-from monitor.ring import KernelCounters
+from monitor.ring import KernelCounters, Program
 from monitor.rows import compact
 from monitor.scope import scope_of
 from monitor.store.entry import (
@@ -88,15 +88,18 @@ class LiveSession:
         record: str,
         *,
         evidence: EvidenceSettings | None = None,
+        programs: Mapping[int, Program] | None = None,
         started: int | None = None,
     ) -> None:
-        """record: path of the file. started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
+        """record: path of the file. programs: filters by link type, for what came in before the kernel had its own.
+        started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
         assert sensor.position is not None, "a judged sensor has a position"
         self._unwritable: str | None = None  # why the record could not be written, while that lasts
         judges = Judges(topology)
         self._judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
         self._sensor = sensor
         self._interfaces = [visible(name) for name in interfaces]
+        self._programs = programs or {}
         self._since = self._flushed = self._tried = time_ns() if started is None else started
         self._kernel = [KernelCounters()] * len(interfaces)
         self._wire = self._lost = 0  # packets; those that could not be judged
@@ -189,6 +192,8 @@ class LiveSession:
         self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True, positions=positions)
         for _ in self._interfaces:
             self._engine.add_ring()
+        for link_type, program in self._programs.items():
+            self._engine.filter(link_type, program)
         self._learned = Learned(self._sensor, self._judge)
         self._learned.origin.captures = list(self._interfaces)
         self._corrections = Corrections()
