@@ -74,12 +74,6 @@ def test_the_schema_says_what_is_refused(capfd: pytest.CaptureFixture[str]) -> N
     assert "refused" not in schema["properties"]["topology"]["description"]
 
 
-@pytest.mark.parametrize("words", [["run", "--config", "s.yaml"], ["schedule", "list"]])
-def test_what_is_not_built_is_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 2
-    assert "invalid choice" in capfd.readouterr().err
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a topology that can be watched; no record can be met by chance."""
