@@ -7,8 +7,8 @@ been watched for the share of the time that its `policy.coverage` asks for, with
 
 Who must have watched: at a position where the topology names sensors that run live, each of them; elsewhere whoever
 was there, taken together. What the topology does not name, such as captures audited later, counts for every sensor of
-its position: that is how an outage is made good. A position is required when `policy.coverage.require` names it, or a
-live sensor is declared there; without either, when it was watched at all.
+its position: that is how an outage is made good. Required are the positions that `policy.coverage.require` names;
+without it those of declared live sensors; without these, too, those that were watched at all.
 """
 
 from __future__ import annotations
@@ -195,8 +195,11 @@ def _sensor(one: Watched, start: int, end: int) -> dict[str, Any]:
 
 def _positions(watched: Sequence[Watched], scope: Scope, start: int, end: int) -> list[dict[str, Any]]:
     """The required positions and the share of the time for which all was watched there."""
-    declared = {position for _, position in scope.sensors}
-    required = set(scope.require) | declared or {one.position for one in watched if one.spans}
+    required = (
+        set(scope.require)
+        or {position for _, position in scope.sensors}
+        or {one.position for one in watched if one.spans}
+    )
     made = []
     for position in sorted(required):
         here = [one for one in watched if one.position == position]

@@ -92,6 +92,17 @@ def test_a_declared_sensor_that_never_ran_is_listed(tmp_path: Path) -> None:
     assert made["why"] == "position external was not watched"
 
 
+def test_what_the_site_requires_goes_before_what_it_declares(tmp_path: Path) -> None:
+    path = tmp_path / "record.db"
+    declared = [["outer", "external"], ["inner", "internal"]]
+    day = span("2026-11-24T00:00:00", "2026-11-25T00:00:00", packets=10)
+    run(path, "outer", Deltas(span=day), sensors=declared, require=["external"])
+    made = report(path, "2026-11-24")
+    assert made["coverage"]["positions"] == [{"position": "external", "share": 1.0}]
+    assert made["verdict"] == "no-violation-seen"
+    assert {sensor["sensor"]: sensor["share"] for sensor in made["coverage"]["sensors"]} == {"outer": 1.0, "inner": 0.0}
+
+
 def test_no_attempt_is_concluded_from_half_of_the_traffic(tmp_path: Path) -> None:
     path = tmp_path / "record.db"
     day = span("2026-11-24T00:00:00", "2026-11-25T00:00:00", packets=10, one_way=True)
