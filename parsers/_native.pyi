@@ -95,7 +95,7 @@ class Engine:
         """Announce a live interface: a capture of kind "ring" whose `feed` brings whole TPACKET_V3 blocks (one or more,
         from `tpacket_block_desc` on, `blk_len` octets each). A block that lies is a loss of its packets alone, which
         count as `undecodable`. Packets that a loopback device shows on their way out count as `duplicate`. Offsets in
-        `edgewarden.packets` are those of a packet's `tpacket3_hdr` in the sum of all that was fed."""
+        `edgewarden.packets` are those of a packet's `tpacket3_hdr` in the sum of all that was fed, modulo 2^48."""
 
     def filter(self, link_type: int, program: Sequence[tuple[int, int, int, int]]) -> None:
         """Look only at packets that this classic BPF program (code, jt, jf, k, as libpcap compiles them) wants; the

@@ -335,6 +335,54 @@ fn written(row: &Record, observations: &[Observation]) -> String {
 
 proptest! {
     #[test]
+    fn rings_in_any_blocks_are_one_sensor(
+        steps in any_steps(),
+        rings in proptest::collection::vec((0_u32..3, any::<bool>(), any::<bool>()), 60),
+    ) {
+        // No two packets at the same time, so that there is one order.
+        let steps: Vec<Step> = (1..).zip(steps).map(|(at, (time, frame, deed))| (time + at, frame, deed)).collect();
+        let mut engine = live();
+        let others = [engine.add_ring(), engine.add_ring()];
+        prop_assert_eq!(others, [1, 2]);
+        let mut gathered = [vec![], vec![], vec![]];
+        let mut rows = Vec::new();
+        for ((time, frame, deed), (ring, hand_over, advance)) in steps.iter().zip(rings) {
+            let mine = &mut gathered[ring as usize];
+            mine.push((*time, frame.clone()));
+            if hand_over {
+                engine.feed(ring, &ring_block(mine));
+                mine.clear();
+            }
+            if advance && gathered.iter().all(Vec::is_empty) {
+                engine.advance(*time);
+            }
+            if let Deed::Take(limit) = deed {
+                rows.extend(engine.take(*limit));
+            }
+        }
+        for (ring, frames) in (0..).zip(&gathered) {
+            engine.feed(ring, &ring_block(frames));
+        }
+        engine.advance(i64::MAX);
+        engine.close();
+        rows.extend(taken(&mut engine));
+        let counted: u64 = (0..3).map(|ring| engine.capture(ring).unwrap().1.accounting.in_flows).sum();
+        prop_assert_eq!(rows.iter().map(packets).sum::<u64>(), counted);
+
+        let (audited, meanings, _) = audit(&steps);
+        let ends = |rows: &[Record], meanings: &[Observation]| {
+            let mut ends: Vec<String> = rows
+                .iter()
+                .filter(|row| row.part.is_none_or(|part| part.ended))
+                .map(|row| format!("{} {} {:?} {:?}", row.start, row.end, row.history, meanings[row.observation as usize]))
+                .collect();
+            ends.sort();
+            ends
+        };
+        prop_assert_eq!(ends(&rows, engine.observations()), ends(&audited, &meanings));
+    }
+
+    #[test]
     fn rows_add_up_to_the_audit(steps in any_steps()) {
         let (audited, meanings, ledger) = audit(&steps);
         let (rows, live_meanings, live_ledger) = watch(&steps);

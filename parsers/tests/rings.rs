@@ -77,6 +77,27 @@ fn idle_flows_end_by_the_clock() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_ends_nothing() {
+    let mut engine = engine(1);
+    let datagram = |client: bool| {
+        let (from, to, ports) = if client {
+            (CLIENT, SERVER, (4_000, 53))
+        } else {
+            (SERVER, CLIENT, (53, 4_000))
+        };
+        ethernet(&ipv4(from, to, 17, 1, 64, &udp(ports, b"x")))
+    };
+    engine.feed(0, &ring_block(&[(7_200 * SECOND, datagram(true))]));
+    engine.advance(7_200 * SECOND);
+    for at in 3_600..3_700 {
+        engine.feed(0, &ring_block(&[(at * SECOND, datagram(at % 2 == 0))]));
+        engine.advance(at * SECOND);
+    }
+    assert_eq!((engine.take(10).len(), engine.live()), (0, 1));
+    assert_eq!(engine.capture(0).unwrap().1.quality.clock_backward, 1);
+}
+
+#[test]
 fn a_block_that_lies_is_a_loss_and_the_next_one_is_read() {
     let mut engine = engine(1);
     let good = ring_block(&[(SECOND, segment(true, 5_000, 100, 0, SYN, b""))]);

@@ -22,8 +22,10 @@ use crate::packet::fragment::Fragments;
 use crate::packet::{sctp, Decoded, Ip, Tcp, Transport, Tunnels};
 use crate::tables::Tables;
 
-/// A place packs the capture's number above the file offset: 2^48 octets are 256 TiB.
+/// A place packs the capture's number above the file offset. No file has 2^48 octets (256 TiB); what a ring was fed in
+/// weeks may, and goes round.
 const PLACE_SHIFT: u32 = 48;
+const PLACE_OFFSET: u64 = (1 << PLACE_SHIFT) - 1;
 
 pub(super) struct Core {
     pub(super) tables: Arc<Tables>,
@@ -194,7 +196,7 @@ impl Core {
             flow.last_frame = origin.frame;
             if flow.places.len() < keep {
                 flow.places
-                    .push(u64::from(origin.capture) << PLACE_SHIFT | origin.offset);
+                    .push(u64::from(origin.capture) << PLACE_SHIFT | origin.offset & PLACE_OFFSET);
             }
         }
         flow.counts[side.index()].payload += u64::from(share.payload);

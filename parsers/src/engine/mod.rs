@@ -1,9 +1,9 @@
 //! One sensor: captures in, ended flows out. The only place where the layers meet.
 //!
 //! Captures of one sensor are merged in packet time: a packet is taken only when every open capture has one to offer, so
-//! that any chunking gives the same order; live, the caller's clock says how far nobody waits any more. Each packet is counted exactly once under one name (`ledger`), and the names
-//! add up to the packets read. Ended flows become `Record`s with their observation interned; the caller takes them in
-//! batches. Live, flows leave in several rows (`live`).
+//! that any chunking gives the same order; live, the caller's clock says how far nobody waits any more. Each packet is
+//! counted exactly once under one name (`ledger`), and the names add up to the packets read. Ended flows become `Record`s
+//! with their observation interned; the caller takes them in batches. Live, flows leave in several rows (`live`).
 
 mod gather;
 mod icmp;
@@ -109,12 +109,13 @@ impl Engine {
         u32::try_from(waiting).ok()
     }
 
-    /// Time has come to `time`: packets up to it are taken even where another capture has none, and flows that are over by
-    /// then end. A packet that comes later and is older is taken all the same.
+    /// It is `time`: packets up to it are taken even where another capture has none, and flows that are over by then end.
+    /// A packet that comes later and is older is taken all the same. A clock that was set back is believed: by the time
+    /// before, every flow would be over at once.
     pub fn advance(&mut self, time: i64) {
-        self.advanced = self.advanced.max(time);
+        self.advanced = time;
         self.run();
-        self.core.advance(self.advanced);
+        self.core.advance(time);
     }
 
     /// Takes packets in the order of time as long as every open capture has one, or need not have.
