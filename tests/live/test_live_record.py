@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,7 +102,8 @@ def test_gaps_have_reasons(tmp_path: Path) -> None:
     assert [((a - start) // SECOND, (b - start) // SECOND) for a, b in part.spans] == [(15, 20), (59, 70)]
 
 
-def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path) -> None:
+def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.live.PATIENCE", 60.0)  # packet time runs ahead of a slow disk here
     record = tmp_path / "record.db"
     runs = [(path, position) for path, position in CAPTURES if path in (BROKEN["external"], CLEAN["internal"])]
     audited = [sys.executable, "-m", "monitor.cli", "audit", "-q", "--topology", TOPOLOGY]
@@ -112,12 +113,9 @@ def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path) -> None:
         packets = all_packets(path)
         play(session(record, position, packets), packets, range(0, len(packets), 10))
 
-    threads = [threading.Thread(target=watch, args=run) for run in runs]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process, ThreadPoolExecutor() as pool:
+        for done in [pool.submit(watch, *run) for run in runs]:
+            done.result()
     assert process.returncode == 1
     wanted = [offline(path, position) for path, position in [*runs, (INTERNAL, "internal")]]
     with reading(str(record)) as connection:
