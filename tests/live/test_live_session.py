@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from monitor.ring import KernelCounters
 from monitor.store.questions import Filter, listing
 from monitor.store.spans import spans
 from monitor.store.sqlite import reading
+from monitor.sums import QUARTER
 from rules.load import load
 from rules.topology import Topology
-from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, all_packets
+from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, all_packets, pcap
 from tests.live.blocks import block
 
 SECOND = 1_000_000_000
@@ -116,3 +118,42 @@ def test_live_is_what_an_audit_says_whenever_somebody_looks(
     packets = all_packets(path)
     play(session(record, "internal", packets), packets, cuts)
     check(record, path, "internal")
+
+
+@pytest.mark.parametrize("position", ["internal", "external"])
+def test_flows_that_go_on_for_hours_stand_where_their_packets_came(tmp_path: Path, position: str) -> None:
+    """The shipped flows stretched: some last longer than a part (300 s) and longer than a quarter of an hour, and what
+    they are is often known only then. No quarter is left with less than nothing."""
+    record = tmp_path / "record.db"
+    packets = stretched(all_packets(BROKEN[position]), 1000)
+    capture = tmp_path / "stretched.pcap"
+    capture.write_bytes(pcap(packets))
+    play(session(record, position, packets), packets, range(0, len(packets), 4))
+    check(record, str(capture), position)
+    with reading(str(record)) as connection:
+        for table, name in (("finding_deltas", "finding"), ("verdict_deltas", "verdict"), ("path_deltas", "path")):
+            sums = f"sum(flows), sum(packets), sum(bytes) FROM {table} GROUP BY {name}, first / {QUARTER}"
+            rows = connection.execute(f"SELECT {sums}").fetchall()
+            assert len(rows) > 10 or name == "path"
+            assert all(count >= 0 for row in rows for count in row)
+
+
+def stretched(packets: Sequence[Packet], factor: int) -> list[Packet]:
+    start = packets[0].time
+    return [replace(packet, time=start + (packet.time - start) * factor // 1000 * 1000) for packet in packets]
+
+
+def test_a_full_table_of_observations_begins_a_new_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flows are cut in two there, and no packet is lost or counted twice."""
+    monkeypatch.setattr("monitor.live.FULL", 40)
+    record = tmp_path / "record.db"
+    packets = all_packets(BROKEN["internal"])
+    play(session(record, "internal", packets), packets, range(0, len(packets), 20))
+    wanted = offline(BROKEN["internal"], "internal")
+    counts = sums(record, "verdict_deltas", "verdict").values()
+    assert sum(packets_ for _, packets_, _ in counts) == wanted["captures"][0]["accounting"]["in_flows"]
+    assert sum(flows for flows, _, _ in counts) > wanted["totals"]["flows"]
+    with reading(str(record)) as connection:
+        [watched] = spans(connection)
+    assert watched.packets == len(packets)
+    assert watched.accounting == {"in_flows": len(packets)}
