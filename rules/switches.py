@@ -39,13 +39,13 @@ def held_back(topology: Topology, row: Row, part: Row, pool: EdgePool | None) ->
     Whether an Edge may open SIP past its next hop is the operator's own word (`director_bypass`), so that row is a
     switch on every product and not only on the one whose page lists it; strict, its listeners still tell who opened.
     """
-    if row.plan is not None and not _follows(row.plan, row.position, pool):
+    if row.plan is not None and not follows(row.plan, row.position, pool):
         return Hold(f"belongs to the {_PLANS[row.plan]} plan", listens=False)
     product = pool.product if pool is not None else topology.product
     if product not in part.products and part.id != OTHER_FE:
         return Hold(f"not with {product}", listens=False)
     for other in table().replacements(row.id):
-        if other.plan is not None and _follows(other.plan, other.position, pool):
+        if other.plan is not None and follows(other.plan, other.position, pool):
             return Hold(f"{other.id} takes its place in the {_PLANS[other.plan]} plan", listens=True)
     for name in part.needs:
         why = missing(name, topology, pool)
@@ -69,7 +69,7 @@ PLANS: Final = frozenset(_PLANS)
 """Every word that a row's `plan` may be."""
 
 
-def _follows(plan: str, position: str, pool: EdgePool | None) -> bool:
+def follows(plan: str, position: str, pool: EdgePool | None) -> bool:
     """Whether the pool is of that plan on that side. Behind a balancer its rows hold on a single address too, with that
     plan's ports."""
     if pool is None:

@@ -20,12 +20,12 @@ def main() -> int:
     parser.add_argument("--violations", action="store_true")
     chosen = parser.parse_args()
     logging.getLogger("scapy.runtime").setLevel(logging.ERROR)  # else a host without routes is told so on stderr
-    from monitor.simulate.captures import VariantNotSimulated, simulate
+    from monitor.simulate.captures import simulate
     from rules.load import TopologyFaults, TopologyUnreadable, load
 
     try:
         result = simulate(load(chosen.topology), chosen.out, chosen.violations)
-    except (TopologyFaults, TopologyUnreadable, VariantNotSimulated, OSError) as fault:
+    except (TopologyFaults, TopologyUnreadable, OSError) as fault:
         print(fault, file=sys.stderr)
         return 2
     document = asdict(result)

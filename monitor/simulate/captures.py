@@ -26,10 +26,6 @@ from rules.topology import Topology
 EXPECTED = "expected.json"
 
 
-class VariantNotSimulated(Exception):
-    """The topology is of a variant whose rows the tables do not cover."""
-
-
 @dataclass(frozen=True, slots=True)
 class Capture:
     name: str
@@ -52,14 +48,8 @@ class Result:
 def simulate(topology: Topology, out_dir: Path, violations: bool, *, folder: Path = FOLDER) -> Result:
     """Write the captures of every path of `topology`, with `violations` also those that break a rule, and look-alikes.
 
-    Raises VariantNotSimulated for a site on one address, with hardware balancing or with one firewall; OSError.
+    Raises OSError.
     """
-    variant = topology.variant()
-    if variant.single_ip or variant.hardware or variant.firewalls != 2 or variant.three_legged:
-        raise VariantNotSimulated(
-            f"only sites with two firewalls, an address per Edge service and no hardware balancer can be simulated; "
-            f"this one is {', '.join(variant.names)}"
-        )
     out_dir.mkdir(parents=True, exist_ok=True)
     chosen = [sheet for sheet in sheets(folder) if violations or sheet.kind == "clean"]
     cast = Cast(topology)

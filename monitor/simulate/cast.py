@@ -67,7 +67,7 @@ def _translated(addresses: Translated) -> Part:
 
 @dataclass(slots=True)
 class Cast:
-    """The parts of one topology. Only sites with two firewalls and an address per Edge service can be cast."""
+    """The parts of one topology."""
 
     topology: Topology
     _used: set[Address] = field(default_factory=set)
@@ -131,6 +131,10 @@ class Cast:
             "edge N webconf": lambda n: _translated(self.edge(n).webconf),
             "edge N av": lambda n: _translated(self.edge(n).av),
             "edge N internal": lambda n: _plain(self.edge(n).internal),
+            "edge virtual access": lambda n: _translated(self.edge_pool.vips.access),
+            "edge virtual webconf": lambda n: _translated(self.edge_pool.vips.webconf),
+            "edge virtual av": lambda n: _translated(self.edge_pool.vips.av),
+            "edge virtual internal": lambda n: _plain(self.edge_pool.vips.internal),
             "reverse proxy outside": lambda n: self._proxy(outside=True),
             "reverse proxy inside": lambda n: self._proxy(outside=False),
             "next hop N": lambda n: self._member(topology.next_hop(self.edge_pool), n),
@@ -310,6 +314,8 @@ class Cast:
         return {
             "director": director,
             "no director": not director,
+            "balanced outside": self.edge_pool.balanced_outside,
+            "balanced inside": self.edge_pool.balanced_inside,
             "second edge": len(self.edge_pool.members) > 1,
             "federation": federation.enabled and self.edge_pool.federation,
             "discovery": federation.discovery,

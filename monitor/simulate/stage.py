@@ -21,6 +21,7 @@ from monitor.simulate.cast import Cast, NotCast
 from monitor.simulate.credentials import Vault
 from monitor.simulate.exchange import Speaker
 from monitor.simulate.naming import Naming
+from monitor.simulate.plans import on_plan
 from monitor.simulate.table import Scenario, Sheet
 from monitor.simulate.talks import Script, Stage, script
 from rules.components import Address
@@ -48,7 +49,7 @@ Ends = tuple[tuple[str, int | None], tuple[str, int | None]]
 
 def perform(cast: Cast, vault: Vault, sheet: Sheet, number: int) -> Performance:
     """Scenario `number` of a sheet. Raises NotCast where the site has no such part."""
-    scenario = sheet.scenarios[number]
+    scenario = on_plan(sheet.scenarios[number], cast)
     conditions = cast.conditions()
     for need in scenario.needs:
         if need not in conditions:

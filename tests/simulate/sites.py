@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.topology.plans import contoso_text
+
 ROOT = Path(__file__).parents[2]
 CONTOSO = ROOT / "pcaps" / "contoso.yaml"
 
@@ -63,4 +65,5 @@ OTHER_SITES = {
         ("office365: {enabled: false}", HYBRID),
         ("discovery: true", "discovery: false"),
     ),
+    **{plan: contoso_text(plan) for plan in ("single-ip", "hlb", "one-firewall")},
 }

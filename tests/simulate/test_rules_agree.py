@@ -149,4 +149,4 @@ def test_other_sites_are_judged_as_the_tables_say(name: str, tmp_path: Path) -> 
     bench = Bench(topology)
     verdicts = [(flow, judged(bench, flow)) for flow in flows]
     assert [(f["scenario"], said(v), v.reason) for f, v in verdicts if said(v) != expected(f)] == []
-    assert len(flows) > 90
+    assert len(flows) > (60 if name in ("single-ip", "hlb") else 90)

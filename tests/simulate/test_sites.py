@@ -116,16 +116,6 @@ def run(topology: Path, out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_site_with_one_firewall_is_refused(tmp_path: Path) -> None:
-    text = SITE.read_text()
-    (line,) = [each for each in text.splitlines() if each.startswith("  internal: {addresses:")]
-    done = run(site(tmp_path, lambda text: text.replace(line + "\n", "")), tmp_path / "out")
-    assert done.returncode == 2
-    assert "one-firewall" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_faulty_topology_is_refused(tmp_path: Path) -> None:
     done = run(site(tmp_path, lambda text: text.replace("organization:", "organisation:")), tmp_path / "out")
     assert done.returncode == 2

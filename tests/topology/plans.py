@@ -10,7 +10,7 @@ from rules.topology import Topology
 CONTOSO = Path(__file__).parents[2] / "pcaps" / "contoso.yaml"
 
 
-def contoso_as(plan: str) -> Topology:
+def contoso_text(plan: str) -> str:
     """The worked example's other plans: the same site with one address, with hardware balancing, with one firewall,
     without Director, with a product that has no XMPP."""
     text = CONTOSO.read_text()
@@ -39,4 +39,8 @@ def contoso_as(plan: str) -> Topology:
         text = text.replace("next_hop: dirpool01.contoso.net", "next_hop: pool01.contoso.net")
     elif plan == "sfb-2019":
         text = text.replace("product: lync-2013\n", "product: sfb-2019\n")
-    return read(text.encode(), plan)
+    return text
+
+
+def contoso_as(plan: str) -> Topology:
+    return read(contoso_text(plan).encode(), plan)
