@@ -328,6 +328,8 @@ class Cast:
             "office 365 addresses": federation.office365.enabled and bool(federation.office365.sip),
             "office 365 media addresses": federation.office365.enabled and bool(federation.office365.media),
             "skype search": self.edge_pool.skype_search,
+            # Else every Front End replicates, and the same flow is read as replication.
+            "one configuration master": len(topology.cms_masters()) == 1,
             "mobility": topology.mobility,
             "lync-2013 or later": at_least(topology.product, names.LYNC_2013),
             "before sfb-2015": not at_least(topology.product, names.SFB_2015),

@@ -24,6 +24,7 @@ from monitor.simulate.naming import Naming
 from monitor.simulate.plans import on_plan
 from monitor.simulate.table import Scenario, Sheet
 from monitor.simulate.talks import Script, Stage, script
+from rules import names
 from rules.components import Address
 
 SPACING = 7.0  # s between the starts of two scenarios; the longest takes about five
@@ -56,6 +57,7 @@ def perform(cast: Cast, vault: Vault, sheet: Sheet, number: int) -> Performance:
             raise ValueError(f"{scenario.id}: no such condition: {need!r}")
         if not conditions[need]:
             raise NotCast(f"the site is not: {need}")
+    _keep_to_policy(cast, scenario)
     inside = scenario.view == "inside" or sheet.sensor != "external"
     pair = _pair(cast, scenario, inside=inside)
     ports = (_source_port(cast, scenario, number), cast.port(scenario.port))
@@ -80,6 +82,15 @@ def perform(cast: Cast, vault: Vault, sheet: Sheet, number: int) -> Performance:
             )
             frames += moved
     return Performance(scenario, frames, tuple(flows))
+
+
+def _keep_to_policy(cast: Cast, scenario: Scenario) -> None:
+    """The tables speak of rules as they are shipped. Raises NotCast where the site's own policy changes the outcome."""
+    expect, policy = scenario.expect, cast.topology.policy
+    for rule in (*expect.rules, *expect.silenced):
+        word = policy.severity_of(rule)
+        if word in (names.OFF, "info") or (word is not None and len(expect.rules) > 1):
+            raise NotCast(f"policy.rules sets {rule} to {word}")
 
 
 def _pair(cast: Cast, scenario: Scenario, *, inside: bool) -> tuple[Address, Address]:
