@@ -115,6 +115,7 @@ def _end(text: str, site: Site) -> list[Endpoint]:
         partners = site.topology.federation.sip_partners
         called = {name} | {p.component for p in partners if name in (p.domain, p.access_fqdn)}
         found = [e for e in endpoints if e.component in called or name in e.pools]
+        found = found or _published(name, site)
         if not found:
             raise UnknownEnd(f"'{text}' is no zone, role id, declared name, address or network here") from None
         return found
@@ -124,6 +125,25 @@ def _end(text: str, site: Site) -> list[Endpoint]:
         if e.network is not None and e.network.prefixlen > network.prefixlen and e.network.network_address in network
     ]
     return [site.endpoints.at(text), *within]
+
+
+def _published(name: str, site: Site) -> list[Endpoint]:
+    """The outer addresses behind a name that the Internet knows: of an Edge service, or on a reverse proxy."""
+    topology, found = site.topology, list[Endpoint]()
+    for pool in topology.edge_pools:
+        for fqdn, roles in (
+            (pool.access.fqdn, names.ACCESS_EDGE),
+            (pool.xmpp.fqdn, names.ACCESS_EDGE),
+            (pool.webconf.fqdn, (names.EDGE_EXT_WEBCONF, names.EDGE_EXT_VIP_WEBCONF)),
+            (pool.av.fqdn, (names.EDGE_EXT_AV, names.EDGE_EXT_VIP_AV)),
+        ):
+            if fqdn == name:
+                there = [e for e in site.endpoints if pool.fqdn in e.pools and e.has(*roles)]
+                found += [e for e in there if e.virtual] or there
+    for proxy in topology.reverse_proxies:
+        if any(entry.host == name for entry in proxy.publishes) or name in proxy.other_sites:
+            found += [e for e in site.endpoints if proxy.fqdn in e.pools and e.has(names.RP_EXT)]
+    return list(dict.fromkeys(found))
 
 
 def _of_role(role: str, site: Site, endpoints: list[Endpoint]) -> list[Endpoint]:

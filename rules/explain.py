@@ -6,19 +6,22 @@ Strategy: pure functions over the table, the catalogue and a topology; commands 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 from rules import names
 from rules.catalogue import Entry, catalogue, severity_of
 from rules.components import PortRange
 from rules.endpoints import Endpoints
-from rules.paths import Path, derive
+from rules.paths import SHOWN, Leg, Path, derive
+from rules.reach import Members
 from rules.rows import Row, table
 from rules.silence import silenced_by
 from rules.topology import Topology
-from rules.transports import PORTED, transport_number
+from rules.transports import PORTED, TRANSPORTS, transport_number
 
 _WIDTH = 100
+_MOST = 12  # addresses named at one end of a row
 
 
 def policy_list(topology: Topology) -> dict[str, Any]:
@@ -37,9 +40,10 @@ def policy_explain(wanted: str, topology: Topology | None = None) -> str:
         return _explain_rule(entry, topology)
     row = table().row(wanted)
     if topology is not None:
-        path = next((p for p in derive(topology, Endpoints(topology)) if p.id == wanted), None)
+        endpoints = Endpoints(topology)
+        path = next((p for p in derive(topology, endpoints) if p.id == wanted), None)
         if path is not None:
-            return _explain_path(path, row)
+            return _explain_path(path, row, endpoints)
     if row is not None:
         return _explain_row(row)
     raise KeyError(wanted)
@@ -129,20 +133,43 @@ def _explain_rule(entry: Entry, topology: Topology | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _explain_path(path: Path, row: Row | None) -> str:
+def _explain_path(path: Path, row: Row | None, endpoints: Endpoints) -> str:
     state = "applies here" if path.applies else "does not apply here"
     lines = [f"{path.id}: allowed path, {state}", ""]
     if path.purpose:
         lines += [_paragraph(path.purpose[0].upper() + path.purpose[1:] + "."), ""]
     if not path.applies:
-        lines.append(f"why not:     {path.why}")
+        lines.append(_hanging("why not:     ", path.why))
     lines += _path_lines(path.position, path.source, path.destination, path.initiator)
-    ports = ", ".join(str(port) for port in _ports_of(path))
-    lines.append(f"on the wire: {' '.join((path.transport, ports)).strip()}, {path.service}")
-    sources = dict.fromkeys(str(span) for leg in path.legs for span in leg.source_ports)
-    if sources:
-        lines.append(f"from ports:  {', '.join(sources)}")
+    if not path.legs:
+        ports = ", ".join(str(port) for port in _ports_of(path))
+        lines.append(f"on the wire: {' '.join((path.transport, ports)).strip()}, {path.service}")
+    lines += dict.fromkeys(_wire(leg) for leg in path.legs)
+    for label, members in (
+        ("from here:   ", [leg.sources for leg in path.legs]),
+        ("to here:     ", [leg.destinations for leg in path.legs]),
+    ):
+        here = _own_addresses(members, endpoints)
+        if here:
+            lines.append(_hanging(label, here))
     return "\n".join(lines + _document_lines(row)) + "\n"
+
+
+def _wire(leg: Leg) -> str:
+    transport = TRANSPORTS[leg.transport]
+    ports = leg.ports or ((PortRange(1, 65535),) if leg.transport in PORTED else ())
+    text = f"on the wire: {transport} {', '.join(map(str, ports))}".rstrip() + f", {leg.service}"
+    return text + (f"; from ports {', '.join(map(str, leg.source_ports))}" if leg.source_ports else "")
+
+
+def _own_addresses(members: Iterable[Members], endpoints: Endpoints) -> str:
+    """Our hosts at that end, with their addresses; "" where anybody stands there too."""
+    numbers = dict.fromkeys(number for each in members for number in each)
+    ends = [endpoints[number] for number in numbers]
+    if not all(end.own and end.network is not None for end in ends):
+        return ""
+    told = [f"{end.component or 'no name'} {end.network.network_address}" for end in ends if end.network is not None]
+    return ", ".join(told[:_MOST]) + (f" and {len(told) - _MOST} more" if len(told) > _MOST else "")
 
 
 def _explain_row(row: Row) -> str:
@@ -150,7 +177,8 @@ def _explain_row(row: Row) -> str:
     if row.purpose:
         lines += [_paragraph(row.purpose[0].upper() + row.purpose[1:] + "."), ""]
     for leg in row.legs:
-        lines += _path_lines(row.position, leg.source, leg.destination, row.initiator)
+        ends = (SHOWN.get(leg.source, leg.source), SHOWN.get(leg.destination, leg.destination))
+        lines += _path_lines(row.position, *ends, row.initiator)
         lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
         if leg.source_ports:
             lines.append(f"from ports:  {', '.join(str(p) for p in leg.source_ports)}")

@@ -157,8 +157,8 @@ def _row_path(reach: Reach, row: Row) -> Path:
     return Path(
         id=row.id,
         position=row.position,
-        source=_SHOWN.get(first.source, first.source),
-        destination=_SHOWN.get(first.destination, first.destination),
+        source=SHOWN.get(first.source, first.source),
+        destination=SHOWN.get(first.destination, first.destination),
         transport="/".join(dict.fromkeys(leg.transport for leg in row.legs)),
         ports=ports,
         service="/".join(dict.fromkeys(leg.service for leg in row.legs)),
@@ -244,7 +244,7 @@ def web_ports(pool: DirectorPool | FrontEndPool, key: str) -> tuple[PortRange, .
     return tuple(PortRange(p, p) for p in dict.fromkeys((port, *translated)))
 
 
-_SHOWN: Final[Mapping[str, str]] = {
+SHOWN: Final[Mapping[str, str]] = {
     "edge-ext-access-or-vip": names.EDGE_EXT_ACCESS,
     "edge-ext-access-and-vip": names.EDGE_EXT_ACCESS,
     "edge-inward": names.EDGE_INT,
@@ -252,7 +252,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 """Words that add a balancer's addresses to a role, as a list names them."""
 
 _ROLE_OF_WORD: Final[Mapping[str, str]] = {
-    **_SHOWN,
+    **SHOWN,
     "external": names.EXT_CLIENT,
     "partner-edge-in": names.PARTNER_EDGE,
     "ocs-2007-partner": names.PARTNER_EDGE,

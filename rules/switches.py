@@ -39,13 +39,13 @@ def held_back(topology: Topology, row: Row, part: Row, pool: EdgePool | None) ->
     Whether an Edge may open SIP past its next hop is the operator's own word (`director_bypass`), so that row is a
     switch on every product and not only on the one whose page lists it; strict, its listeners still tell who opened.
     """
-    if row.plan is not None and not follows(row.plan, row.position, pool):
+    if row.plan is not None and not follows(row, pool):
         return Hold(f"belongs to the {_PLANS[row.plan]} plan", listens=False)
     product = pool.product if pool is not None else topology.product
     if product not in part.products and part.id != OTHER_FE:
         return Hold(f"not with {product}", listens=False)
     for other in table().replacements(row.id):
-        if other.plan is not None and follows(other.plan, other.position, pool):
+        if other.plan is not None and follows(other, pool):
             return Hold(f"{other.id} takes its place in the {_PLANS[other.plan]} plan", listens=True)
     for name in part.needs:
         why = missing(name, topology, pool)
@@ -69,14 +69,29 @@ PLANS: Final = frozenset(_PLANS)
 """Every word that a row's `plan` may be."""
 
 
-def follows(plan: str, position: str, pool: EdgePool | None) -> bool:
-    """Whether the pool is of that plan on that side. Behind a balancer its rows hold on a single address too, with that
-    plan's ports."""
+def follows(row: Row, pool: EdgePool | None) -> bool:
+    """Whether a row of a plan holds for the pool. Behind a balancer its rows hold on a single address too, with that
+    plan's ports; a service that has no virtual address there is addressed at the nodes, as without a balancer."""
     if pool is None:
         return False
-    if plan == HARDWARE:
-        return pool.balanced_outside if position == "external" else pool.balanced_inside
-    return pool.single_ip and not pool.balanced_outside
+    if row.plan == SINGLE_IP:
+        return pool.single_ip and not pool.balanced_outside
+    balanced = pool.balanced_outside if row.position == "external" else pool.balanced_inside
+    words = {word for leg in row.legs for word in (leg.source, leg.destination)}
+    return balanced and not words & _lacking(pool)
+
+
+def _lacking(pool: EdgePool) -> set[str]:
+    """Words for virtual addresses that the pool has not."""
+    vips = pool.vips
+    outside = (
+        (names.EDGE_EXT_VIP_ACCESS, vips.access),
+        (names.EDGE_EXT_VIP_WEBCONF, vips.webconf),
+        (names.EDGE_EXT_VIP_AV, vips.av),
+    )
+    return {role for role, addresses in outside if not addresses.all} | (
+        set() if vips.internal else {names.EDGE_INT_VIP}
+    )
 
 
 # --- features --------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def _told_apart(scenario: Scenario) -> bool:
 
 
 def _holds(row: Row, pool: EdgePool) -> bool:
-    return row.plan is not None and follows(row.plan, row.position, pool)
+    return row.plan is not None and follows(row, pool)
 
 
 def _part(words: str, ends: set[str], pool: EdgePool) -> str:

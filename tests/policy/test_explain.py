@@ -18,6 +18,7 @@ from rules.site_policy import LocalPath, Policy, RuleSeverity, Selector
 from rules.topology import Topology
 from tests.policy.flows import contoso
 from tests.policy.test_paths import LYNC_2013
+from tests.topology.plans import contoso_as
 
 
 def test_list_has_the_promised_shape() -> None:
@@ -115,3 +116,17 @@ def test_the_list_as_markdown_is_two_whole_tables() -> None:
     own = next(line for line in lines if "local-x" in line)
     assert "\\|\\<b\\>" in own
     assert "\u202e" not in own
+
+
+def test_a_path_is_explained_with_its_own_numbers_and_addresses() -> None:
+    text = policy_explain("int-psom", contoso())
+    assert "on the wire: tcp 8057, mtls\n" in text
+    assert "to here:     edge01.contoso.net 172.25.33.10, edge02.contoso.net 172.25.33.11\n" in text
+    outward = policy_explain("ext-av-udp-out", contoso())
+    assert "on the wire: udp 3478, turn; from ports 3478, 50000-59999\n" in outward
+    assert "to here" not in outward
+    balanced = policy_explain("ext-hlb-node-outbound", contoso_as("hlb"))
+    for wire in ("tcp 80, http", "udp 53, dns", "tcp 443, pseudo-tls; from ports 50000-59999"):
+        assert f"on the wire: {wire}\n" in balanced
+    replaced = policy_explain("ext-access-client-sip", contoso_as("hlb"))
+    assert "why not:     ext-hlb-access-client takes its place in the hardware-balanced plan\n" in replaced

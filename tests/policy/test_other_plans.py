@@ -213,3 +213,19 @@ def test_each_pool_follows_its_own_plan() -> None:
         assert (verdict.verdict, verdict.path) == (ALLOWED, row), destination
     inside = site.judge("192.168.10.90:52000", "172.25.33.60:5061/tcp", MTLS, position="internal")
     assert (inside.verdict, inside.path) == (ALLOWED, "int-sip-fe-to-edge")
+
+
+def test_a_service_without_a_virtual_address_is_addressed_at_the_nodes() -> None:
+    """The design is told by `topology check`; traffic is judged as the site stands."""
+    topology = contoso_as("hlb")
+    pool = topology.edge_pools[0]
+    bare = type(pool.vips)(access=pool.vips.access)
+    site = Bench(replace(topology, edge_pools=(replace(pool, vips=bare),)))
+    for source, destination, wire, row in (
+        (USER, "203.0.113.10:443/tcp", TLS, "ext-hlb-access-client"),
+        (USER, "203.0.113.22:443/tcp", TLS, "ext-webconf-psom"),
+        (USER, "203.0.113.32:3478/udp", TURN, "ext-hlb-av-node-udp"),
+        ("192.168.10.90:52000", "172.25.33.10:5061/tcp", MTLS, "int-sip-fe-to-edge"),
+    ):
+        verdict = site.judge(source, destination, wire, position=position(source, destination))
+        assert (verdict.verdict, verdict.path) == (ALLOWED, row), destination
