@@ -22,7 +22,7 @@ from typing import Any, Final
 from monitor.aggregate import Aggregate
 from monitor.config import EvidenceSettings
 from monitor.corrections import Place, Violating
-from monitor.evidence import PACKETS, Packet, comment_of, in_order, replace_file, slice_file, slice_packets
+from monitor.evidence import Packet, comment_of, in_order, replace_file, slice_file, slice_packets
 from monitor.exit_status import OutputFailure
 from monitor.learned import Learned
 from monitor.recent import Recent
@@ -125,7 +125,7 @@ class LiveEvidence:
         return found.left > 0 or flow in found.flows
 
     def _copy(self, flow: _Flow, places: Iterable[int]) -> None:
-        for place in list(places)[: min(PACKETS, self._settings.packets_per_flow)]:
+        for place in list(places)[: self._settings.packets_per_flow]:
             if place in flow.packets:
                 continue
             packet = flow.packets[place] = self._recent.packet(place)

@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from monitor.aggregate import Aggregate
 from monitor.audit import Audit
 from monitor.capture_arguments import CaptureArgument
 from monitor.exit_status import OperatorMistake
+from monitor.replay import Replay
 from monitor.store.entry import Evidence, entry_of, figures
 from monitor.store.sqlite import open_record
+from monitor.sums import QUARTER
 
 NAMED: Final = 3
 """Captures that a message names; the others are counted."""
@@ -49,7 +52,11 @@ def record(
             outcome = again(rest)
     finally:
         opened.close()
-    return [_sentence(path, left_out)] if left_out else []
+    sentences = [_sentence(path, left_out)] if left_out else []
+    return [
+        *sentences,
+        *(_coarse(replay, aggregate) for replay, aggregate in outcome.runs if aggregate.grain > QUARTER),
+    ]
 
 
 def _sentence(path: str, left_out: Sequence[str]) -> str:
@@ -58,6 +65,14 @@ def _sentence(path: str, left_out: Sequence[str]) -> str:
     return (
         f"{path}: {', '.join(left_out[:NAMED])}{more} {was} recorded before: the same capture counts once, "
         "as it was judged then"
+    )
+
+
+def _coarse(replay: Replay, aggregate: Aggregate) -> str:
+    hours = aggregate.grain / (4 * QUARTER)
+    return (
+        f"{replay.sensor.label}: so many kinds of flows over so long a time that the record keeps them by {hours:g} "
+        "hours instead of quarters: what it says of single days may be off by flows near their ends"
     )
 
 

@@ -19,8 +19,8 @@ def add(commands: Any) -> None:
         "findings",
         run,
         summary="findings and attempts in the record",
-        description="Asks the record that audits wrote: violations by finding, summed over all audits, and attempts.\n"
-        "What an audit saw of a finding counts whole when it reaches into the time asked for.",
+        description="Asks the record that audits and sensors wrote: violations by finding, all summed, and attempts.\n"
+        "What a sensor saw of a finding in a quarter of an hour counts whole when it reaches into the time asked for.",
         example="edgewarden findings --store sqlite:///record.db --severity high\n"
         "edgewarden findings --format json --from 2026-11-22 --to 2026-11-23 --component edge01.contoso.net",
     )

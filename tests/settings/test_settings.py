@@ -85,7 +85,7 @@ def test_every_key_is_understood(site: Path) -> None:
     assert found.evidence == EvidenceSettings(
         dir=f"{site}/slices",
         buffer=512 * 1024 * 1024,
-        packets_per_flow=32,
+        packets_per_flow=12,
         flows_per_finding=4,
         keep_days=30,
         snaplen=512,

@@ -80,7 +80,8 @@ def test_beyond_the_bound_longer_spells_are_told_apart_and_the_whole_stays_exact
     exact = sums(path, 0, 2**62)
     monkeypatch.setattr(module, "CELLS", 150)
     other = path.parent / "coarse.db"
-    _, result, _ = audit(f"internal={long_capture}", store=f"sqlite:///{other}")
+    _, result, err = audit(f"internal={long_capture}", store=f"sqlite:///{other}")
+    assert "hours instead of quarters" in err
     assert sums(other, 0, 2**62) == exact == stated(result)
     rows = []
     for record in (path, other):
