@@ -44,9 +44,20 @@ class Signals:
         got = signal.sigtimedwait(self._ours, max(0.0, seconds))
         return None if got is None else got.si_signo
 
+    def forget(self, *numbers: signal.Signals) -> None:
+        """In a worker: signals that do not concern it and come to nothing."""
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN if number != signal.SIGCHLD else signal.SIG_DFL)
+        self._ours -= set(numbers)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
     def release(self) -> None:
         """In a worker, once its own handlers stand: what waited comes now."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._ours)
+
+    def hold(self) -> None:
+        """In a worker that is about to end: being told once more must not kill it while it puts its things away."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._ours)
 
 
 def launch(user: User | None, sockets: Sequence[socket.socket] = ()) -> int:

@@ -10,14 +10,22 @@ from __future__ import annotations
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitor.ring import KernelCounters, Ring
+from monitor.exit_status import DONE, INCONCLUSIVE
+from monitor.ring import KernelCounters, Program, Ring
 
 if TYPE_CHECKING:
+    import socket
+
+    from monitor.capture_arguments import SensorName
     from monitor.cli.messages import Messages
+    from monitor.config import EvidenceSettings
+    from monitor.launcher import Signals
+    from rules.topology import Topology
 
 TICK: Final = 0.25
 """Seconds between two looks at what is due: what a finding waits at most, beside the ring's own delay."""
@@ -29,6 +37,20 @@ DRAIN: Final = 5.0
 """Seconds in which the kernel must hand over the last block, which takes it a tenth of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker is to do. programs: a filter by link type, where the kernel cannot apply it; seconds: for how long,
+    None = until told."""
+
+    topology: Topology
+    sensor: SensorName
+    interfaces: tuple[str, ...]
+    record: str
+    evidence: EvidenceSettings | None = None
+    programs: Mapping[int, Program] = field(default_factory=dict)
+    seconds: float | None = None
+
+
 class Session(Protocol):
     """What the worker needs of `monitor.live.LiveSession`."""
 
@@ -37,6 +59,9 @@ class Session(Protocol):
     def tick(self, now: int, kernel: Sequence[KernelCounters]) -> None: ...
 
     def close(self, now: int, kernel: Sequence[KernelCounters]) -> None: ...
+
+    @property
+    def trouble(self) -> str | None: ...
 
 
 class Stop:
@@ -62,6 +87,7 @@ def watch(
         poll.register(ring, select.POLLIN)
     end = float("inf") if seconds is None else time.monotonic() + seconds
     due = telling = time.monotonic()
+    trouble: str | None = None
     while not stop.asked and time.monotonic() < end:
         events = poll.poll(max(0.0, min(due, end) - time.monotonic()) * 1000)
         _feed(session, rings)
@@ -70,6 +96,9 @@ def watch(
                 messages.warning(news)
             kernel = [ring.counters() for ring in rings]
             session.tick(time.time_ns(), kernel)
+            if session.trouble != trouble:
+                trouble = session.trouble
+                messages.warning(trouble or "the record is written again")
             due = time.monotonic() + TICK
             if due >= telling:
                 telling = due + TELLING
@@ -91,3 +120,41 @@ def _feed(session: Session, rings: Sequence[Ring]) -> None:
     for number, ring in enumerate(rings):
         for block in ring.blocks():
             session.feed(number, block)
+
+
+def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, messages: Messages) -> int:
+    """A worker's life, from the moment on at which it has no rights; the exit status."""
+    stop = Stop()
+    signals.release()
+    try:
+        return _work(task, sockets, stop, messages)
+    finally:
+        signals.hold()
+
+
+def _work(task: Task, sockets: Sequence[socket.socket], stop: Stop, messages: Messages) -> int:
+    from monitor.store.sqlite import check_writable
+
+    check_writable(task.record)
+    from monitor.live import LiveSession
+
+    session = LiveSession(
+        task.topology, task.sensor, task.interfaces, task.record, evidence=task.evidence, programs=task.programs
+    )
+    rings = [Ring(interface, opened) for interface, opened in zip(task.interfaces, sockets, strict=True)]
+    for ring in rings:
+        if ring.absence:
+            messages.warning(f"{ring.absence}; listening begins when it is there")
+    messages.note(f"listening to {', '.join(task.interfaces)} as {task.sensor.label} ({task.sensor.position})")
+    kernel = watch(session, rings, stop, task.seconds, messages)
+    for ring in rings:
+        ring.close()
+    lost = sum(counters.dropped + counters.nic for counters in kernel)
+    messages.note(f"{task.sensor.label}: {session.figures}, {lost:,} packets lost by the kernel or an interface")
+    if session.loss <= task.topology.policy.coverage.max_loss:
+        return DONE
+    messages.warning(
+        f"{session.loss:.2%} of the packets were lost, more than `policy.coverage` allows "
+        f"({task.topology.policy.coverage.max_loss:.2%})"
+    )
+    return INCONCLUSIVE

@@ -71,6 +71,7 @@ def supervise(jobs: Sequence[Job], user: User | None, signals: Signals, messages
                 continue
             place.worker = launch(user, sockets)
             if place.worker == 0:
+                signals.forget(signal.SIGCHLD, signal.SIGHUP)
                 return place.job.work(sockets, signals)
             place.born, place.due = time.monotonic(), None
             place.lives += 1

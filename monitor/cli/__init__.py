@@ -25,8 +25,10 @@ from monitor.cli import (
     flows,
     policy,
     report,
+    run,
     schedule,
     schema,
+    sensor,
     settings,
     simulate,
     store,
@@ -39,6 +41,8 @@ from parsers import VERSION
 
 COMMANDS: Final = (
     audit,
+    sensor,
+    run,
     findings,
     explain,
     report,

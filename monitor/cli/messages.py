@@ -20,13 +20,17 @@ class Messages:
     """level: "errors" shows these alone, "quiet" warnings too, "normal" notes too, "verbose" details too."""
 
     def __init__(self, level: str = "normal", log_format: str = "text", stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._bar_shown = False
+        self.settle(level, log_format)
+
+    def settle(self, level: str, log_format: str) -> None:
+        """Speak like that from now on."""
         self._level = level
         self._json = log_format == "json"
-        self._stream = stream if stream is not None else sys.stderr
         terminal = self._stream.isatty()
         self._coloured = terminal and not self._json and not os.environ.get("NO_COLOR")
         self._bar = terminal and not self._json and level in ("normal", "verbose")
-        self._bar_shown = False
 
     def error(self, text: str) -> None:
         self._say("error", text)

@@ -39,6 +39,8 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "report",
         "schedule list",
         "schedule run",
+        "run",
+        "sensor",
         "simulate",
         "topology check",
         "topology show",

@@ -38,6 +38,7 @@ if worker == 0:
     print("up", rights, flush=True)
     while not stop.asked:
         pass
+    signals.hold()
     sys.exit(7)
 sys.exit(wait(worker, signals, Messages()))
 """
@@ -91,19 +92,8 @@ def only_child(parent: int) -> int:
 # --- whom workers become ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder to which everybody may go, and in which root alone may write."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return tmp_path
-
-
 def test_missing_folders_are_made_for_the_user(place: Path) -> None:
     theirs = place / "theirs"
-    theirs.mkdir()
-    os.chown(theirs, NOBODY.uid, NOBODY.gid)
     record = theirs / "state" / "edgewarden" / "record.db"
     evidence = str(theirs / "evidence")
     assert choose_user("nobody", str(record), [evidence]) == (NOBODY, None)

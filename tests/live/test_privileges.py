@@ -110,15 +110,6 @@ def test_a_second_thread_is_refused() -> None:
     assert done.stdout == "refused\n"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder to which everybody may go."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder != Path("/") and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    return tmp_path
-
-
 def test_where_a_user_may_write(place: Path) -> None:
     made = place / "a" / "b"
     made.mkdir(parents=True)

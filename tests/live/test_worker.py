@@ -24,6 +24,7 @@ class Counting:
         self.ticks: list[tuple[int, list[KernelCounters]]] = []
         self.closed: list[KernelCounters] = []
         self.first_tick = threading.Event()
+        self.trouble: str | None = None
 
     def feed(self, interface: int, block: bytes) -> None:
         assert not self.closed
@@ -92,6 +93,18 @@ def test_the_end_of_the_time() -> None:
     with Watching([FAR], seconds=0.01) as watching:
         watching.join()
         assert watching.session.closed == [KernelCounters(0, 0, 0, 0)]
+
+
+@pytest.mark.usefixtures("wire")
+def test_trouble_is_told_once_and_its_end_too() -> None:
+    with Watching([FAR]) as watching:
+        watching.session.trouble = "the disk is full"
+        wait_for(lambda: "the disk is full" in watching.told.getvalue())
+        before = len(watching.session.ticks)
+        wait_for(lambda: len(watching.session.ticks) > before + 1)
+        watching.session.trouble = None
+        wait_for(lambda: "the record is written again" in watching.told.getvalue())
+        assert watching.told.getvalue().count("\n") == 2
 
 
 @pytest.mark.usefixtures("wire")

@@ -1,0 +1,83 @@
+"""`edgewarden run`: the service, which keeps sensors and all that follows from them alive."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from monitor.cli.arguments import command, load_settings
+from monitor.cli.messages import Messages
+from monitor.store.location import default_path
+from reports.visible import visible
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from monitor.config import Settings
+    from monitor.launcher import Signals
+    from monitor.supervisor import Job
+
+_LEVELS: Final = {"debug": "verbose", "info": "normal", "warning": "quiet", "error": "errors"}
+
+
+def add(commands: Any) -> None:
+    parser = command(
+        commands,
+        "run",
+        run,
+        summary="the service: every sensor of the settings, under one supervisor",
+        description="Starts a worker for each sensor of the topology that names interfaces, and keeps it alive: one\n"
+        "that dies is started again, after a second at first and a minute at last, and the gap stays on record.\n"
+        "Workers have no rights; the supervisor reads no packet. Ends on SIGTERM or SIGINT, when all have drained.\n"
+        "The settings are read once: SIGHUP says so and changes nothing, a restart does.",
+        example="edgewarden run --config /etc/edgewarden/edgewarden.yaml",
+    )
+    parser.add_argument(
+        "--config", required=True, metavar="FILE", help="the settings (edgewarden settings new writes some)"
+    )
+
+
+def run(arguments: argparse.Namespace, messages: Messages) -> int:
+    from monitor.launcher import Signals, choose_user, make_folders
+    from monitor.supervisor import supervise
+
+    settings = load_settings(arguments.config)
+    if not any(name in arguments for name in ("quiet", "verbose")):
+        messages.settle(_LEVELS[settings.log.level], getattr(arguments, "log_format", settings.log.format))
+    record = settings.store or default_path()
+    folders = [settings.evidence.dir] if settings.evidence is not None else []
+    folders += [folder for report in settings.reports for folder in report.folders]
+    user, warning = choose_user(settings.user, record, folders)
+    if warning is not None:
+        messages.warning(warning)
+    make_folders(user, [os.path.dirname(record), *folders])
+    return supervise(_jobs(settings, record, messages), user, Signals(), messages)
+
+
+def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
+    from monitor.capture_arguments import SensorName
+    from monitor.sensor import Task, work
+    from monitor.supervisor import Job
+
+    jobs = []
+    for sensor in settings.topology.sensors:
+        if sensor.interfaces:
+            interfaces = tuple(dict.fromkeys(sensor.interfaces))
+            name = SensorName(sensor.name, sensor.position, sensor.side, sensor.behind_lb)
+            task = Task(settings.topology, name, interfaces, record, settings.evidence)
+            jobs.append(Job(f"sensor {visible(sensor.name)}", partial(work, task, messages=messages), interfaces))
+    if settings.reports:
+        jobs.append(Job("the maker of reports", partial(_make_reports, settings, record, messages=messages)))
+    return jobs
+
+
+def _make_reports(
+    settings: Settings, record: str, sockets: Sequence[socket.socket], signals: Signals, *, messages: Messages
+) -> int:
+    """Here, as the supervisor must not import what starts threads."""
+    from monitor.scheduler import work
+
+    return work(settings.reports, record, sockets, signals, messages=messages)
