@@ -234,7 +234,7 @@ class Corrections:
             for flow, quarter, more, longer in zip(*columns, strict=True):
                 known = self._spread.setdefault(flow, {})
                 if quarter not in known:
-                    if not self._spread_left:
+                    if self._spread_left <= 0:
                         self._forget()
                         known = self._spread.setdefault(flow, {})
                     self._spread_left -= 1

@@ -103,7 +103,7 @@ class LiveSession:
         self._since = self._flushed = self._tried = time_ns() if started is None else started
         self._kernel = [KernelCounters()] * len(interfaces)
         self._wire = self._lost = 0  # packets; those that could not be judged
-        self._findings_seen: set[str] = set()
+        self._findings_seen: dict[str, int] = {}  # packets of each
         self._samples = Samples()
         self._evidence = None if evidence is None else LiveEvidence(evidence, len(interfaces))
         self._evicted = 0  # packets of evidence, recorded as gone
@@ -143,7 +143,8 @@ class LiveSession:
     def figures(self) -> str:
         """What was seen, in words."""
         flows = self._learned.totals.get("flows", 0)
-        return f"{self._watermark.fed:,} packets, {flows:,} flows, {len(self._findings_seen):,} findings"
+        findings = sum(packets > 0 for packets in self._findings_seen.values())
+        return f"{self._watermark.fed:,} packets, {flows:,} flows, {findings:,} findings"
 
     def feed(self, interface: int, block: bytes) -> None:
         """interface: its number in the list given. block: the used octets of a TPACKET_V3 block."""
@@ -249,7 +250,8 @@ class LiveSession:
                 raise
             return
         self._unwritable = None
-        self._findings_seen.update(delta.finding for delta in deltas.findings)
+        for delta in deltas.findings:
+            self._findings_seen[delta.finding] = self._findings_seen.get(delta.finding, 0) + delta.sums.packets
         verdicts, groups = self._learned.verdicts, self._aggregate.groups
         self._aggregate.groups = {
             key: group for key, group in groups.items() if not whole and verdicts[key[0]].verdict == ATTEMPT

@@ -138,6 +138,19 @@ def test_flows_that_go_on_for_hours_stand_where_their_packets_came(tmp_path: Pat
             assert all(count >= 0 for row in rows for count in row)
 
 
+@pytest.mark.parametrize(("bound", "value"), [("FOLLOWED", 0), ("FOLLOWED", 2), ("SPREAD", 0), ("SPREAD", 2)])
+def test_what_cannot_be_remembered_is_right_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(f"monitor.corrections.{bound}", value)
+    record = tmp_path / "record.db"
+    packets = stretched(all_packets(BROKEN["external"]), 1000)
+    capture = tmp_path / "stretched.pcap"
+    capture.write_bytes(pcap(packets))
+    play(session(record, "external", packets), packets, range(0, len(packets), 20))
+    check(record, str(capture), "external")
+
+
 def stretched(packets: Sequence[Packet], factor: int) -> list[Packet]:
     start = packets[0].time
     return [replace(packet, time=start + (packet.time - start) * factor // 1000 * 1000) for packet in packets]
@@ -157,3 +170,12 @@ def test_a_full_table_of_observations_begins_a_new_engine(tmp_path: Path, monkey
         [watched] = spans(connection)
     assert watched.packets == len(packets)
     assert watched.accounting == {"in_flows": len(packets)}
+
+
+def test_figures_in_words(tmp_path: Path) -> None:
+    packets = all_packets(BROKEN["external"])
+    live = session(tmp_path / "record.db", "external", packets)
+    play(live, packets, range(0, len(packets), 50))
+    wanted = offline(BROKEN["external"], "external")
+    findings = len(stated(wanted["findings"]))
+    assert live.figures == f"{len(packets)} packets, {wanted['totals']['flows']} flows, {findings} findings"
