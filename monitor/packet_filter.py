@@ -74,6 +74,22 @@ def compile_filter(expression: str, link_types: Sequence[int] = LINK_TYPES) -> d
     return programs
 
 
+def compile_for_core(expression: str) -> dict[int, Program]:
+    """As `compile_filter`, for packets that are octets alone: in a capture, or behind the ring. An expression such as
+    `inbound` asks the kernel. Raises OperatorMistake, for that too."""
+    programs = compile_filter(expression)
+    kept = {link_type: program for link_type, program in programs.items() if not any(map(_asks_kernel, program))}
+    if not kept:
+        raise OperatorMistake(f"--filter '{visible(expression)}': asks what only the kernel knows of a live packet")
+    return kept
+
+
+def _asks_kernel(instruction: tuple[int, int, int, int]) -> bool:
+    """A load from a negative place (SKF_AD_OFF of linux/filter.h): BPF_LD, BPF_ABS."""
+    code, _, _, k = instruction
+    return code & 0x07 == 0 and code & 0xE0 == 0x20 and k >= 1 << 31
+
+
 def link_type_of(hardware: int) -> int | None:
     """Link type of an interface by its ARPHRD_ number, None where a filter cannot be told what it looks at."""
     return _HARDWARE.get(hardware)

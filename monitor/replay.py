@@ -12,7 +12,7 @@ judged), `broken` are captures damaged in the middle. Losses and quality stand i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ import parsers
 from monitor.capture_arguments import CaptureArgument, SensorName
 from monitor.capture_files import LONG_SERIES, CaptureReader, DescriptorPool
 from monitor.learned import Judging, Learned
+from monitor.packet_filter import Program
 
 BATCH_ROWS: Final = 8192
 """Rows worked on at once. A batch costs some 2 ms whatever its size, so smaller ones are gathered up to this; larger
@@ -66,12 +67,13 @@ class CaptureFigures:
 @dataclass(slots=True)
 class Settings:
     """What holds for every sensor of a run. Times in nanoseconds; `positions`: packets of each flow to remember;
-    `digests`: whether the SHA-256 of each capture is wanted."""
+    `digests`: whether the SHA-256 of each capture is wanted; `programs`: a filter by link type, none = all packets."""
 
     time_from: int | None = None
     time_to: int | None = None
     positions: int = 0
     digests: bool = True
+    programs: Mapping[int, Program] = field(default_factory=dict)
 
 
 class Replay(Learned):
@@ -99,6 +101,8 @@ class Replay(Learned):
             time_from=settings.time_from,
             time_to=settings.time_to,
         )
+        for link_type, program in settings.programs.items():
+            self._engine.filter(link_type, program)
 
     def run(
         self,

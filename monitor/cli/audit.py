@@ -59,7 +59,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--from", dest="time_from", type=moment, metavar="T", help="judge packets from T on")
     parser.add_argument("--to", dest="time_to", type=moment, metavar="T", help="judge packets before T")
     add_store(parser, "$EDGEWARDEN_STORE; without either no record is written")
-    for option in ("--waivers", "--filter", "--suggest"):
+    parser.add_argument("--filter", metavar="BPF", help="judge these packets alone: an expression of pcap-filter(7)")
+    for option in ("--waivers", "--suggest"):
         parser.add_argument(option, action=NotYet)
     parser.add_argument(
         "--second-opinion", action="store_true", help="ask tshark what it reads in the violating flows, and compare"
@@ -98,11 +99,17 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
 
     from monitor.audit import audit
     from monitor.evidence import PACKETS
+    from monitor.packet_filter import compile_for_core
     from monitor.replay import Settings
     from reports.render import render_json, render_text
 
+    settings = Settings(
+        arguments.time_from,
+        arguments.time_to,
+        PACKETS if again is not None else 0,
+        programs=compile_for_core(arguments.filter) if arguments.filter is not None else {},
+    )
     progress = messages.progress(octets_to_read(captures))
-    settings = Settings(arguments.time_from, arguments.time_to, PACKETS if again is not None else 0)
     statuses = [DONE]
     with Output(arguments.output) as out, _Report(arguments.report) as report:
         outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None)
@@ -157,7 +164,7 @@ def _record(
     from monitor.store.entry import evidence_of
 
     window = (settings.time_from, settings.time_to)
-    alone = Settings(*window)
+    alone = Settings(*window, programs=settings.programs)
     evidence = evidence_of(folder, outcome.result["findings"]) if folder is not None else {}
     try:
         for sentence in record(store, outcome, window, evidence, lambda rest: audit(topology, rest, alone, split=True)):

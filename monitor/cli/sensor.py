@@ -130,15 +130,16 @@ def _filter(expression: str | None, interfaces: Sequence[str]) -> tuple[Mapping[
     VLAN tag off a packet before its filter looks, and the core puts it back."""
     if expression is None:
         return {}, {}
-    from monitor.packet_filter import compile_filter, link_type_of
+    from monitor.packet_filter import compile_filter, compile_for_core, link_type_of
     from monitor.ring import hardware_type
 
     kinds = {interface: link_type_of(hardware_type(interface)) for interface in interfaces}
-    programs = compile_filter(expression)
+    behind = re.search(r"\bvlan\b", expression) is not None
+    programs = compile_for_core(expression) if behind else compile_filter(expression)
     for interface, kind in kinds.items():
         if kind not in programs:
             raise OperatorMistake(f"--filter: the expression has no meaning for packets of {visible(interface)}")
-    if re.search(r"\bvlan\b", expression):
+    if behind:
         return {}, programs
     return {interface: programs[kind] for interface, kind in kinds.items() if kind is not None}, {}
 

@@ -123,7 +123,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
         ["findings", "--config", "c.yaml"],
         ["store", "info", "--store", "https://es01.contoso.net:9200"],
         ["audit", "--waivers", "w.yaml", "external=x"],
-        ["audit", "--filter", "tcp", "external=x"],
+        ["audit", "--filter", "tcp prot 443", "external=" + CLEAN["external"]],
         ["flows", "--format", "xml", "x"],
         ["topology"],
         ["policy", "explain", "no-such-thing"],

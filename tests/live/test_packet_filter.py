@@ -9,7 +9,7 @@ import pytest
 
 from monitor import packet_filter
 from monitor.exit_status import OperatorMistake
-from monitor.packet_filter import LINK_TYPES, compile_filter, link_type_of
+from monitor.packet_filter import LINK_TYPES, compile_filter, compile_for_core, link_type_of
 
 RET_ALL, RET_NONE = (0x06, 0, 0, 262_144), (0x06, 0, 0, 0)
 
@@ -61,6 +61,16 @@ def test_nothing_in_the_working_folder_is_run(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     assert compile_filter("tcp")
     assert sorted(os.listdir(tmp_path)) == ["json.py", "scapy.py"]
+
+
+def test_what_only_the_kernel_knows_is_not_asked_of_octets() -> None:
+    """Which way a packet went stands in cooked captures (LINKTYPE_LINUX_SLL, 113), and beside Ethernet in no file."""
+    assert 1 in compile_filter("inbound")
+    programs = compile_for_core("inbound")
+    assert 1 not in programs
+    assert 113 in programs
+    with pytest.raises(OperatorMistake, match="only the kernel knows"):
+        compile_for_core("inbound and ether host 02:00:00:00:00:01")
 
 
 @pytest.mark.parametrize(("hardware", "link_type"), [(1, 1), (772, 1), (65534, 101), (801, None)])
