@@ -171,6 +171,11 @@ class Certificates:
             new = pa.table(batch)
             self._table = new if self._table is None else pa.concat_tables([self._table, new]).combine_chunks()
 
+    def row(self, number: int) -> dict[str, Any]:
+        """One certificate, by the core's column names."""
+        values: dict[str, Any] = self._table.slice(number, 1).to_pylist()[0]
+        return values
+
     def columns(self, side: str, leaves: Any) -> dict[str, Any]:
         """The fields `tls.SIDE.…` for rows whose leaf certificate's number is in `leaves` (null = none), and, under
         `repeated(side)`, the same once per certificate, as there are few and their text is long."""
@@ -245,7 +250,7 @@ def columns(batch: Any, origin: Origin) -> dict[str, Any]:
     made["edgewarden.tunnel"] = pc.if_else(pc.greater(pc.list_value_length(tunnel), 0), tunnel, None)
     for side in ("server", "client"):
         chain = batch[f"edgewarden.tls.{side}_chain"]
-        made.update(origin.certificates.columns(side, _first(chain)))
+        made.update(origin.certificates.columns(side, first(chain)))
     present = set(batch.schema.names)
     result = {}
     for field in FIELDS:
@@ -268,7 +273,7 @@ def _names(services: Any) -> Any:
     return pa.ListArray.from_arrays(offsets, names)
 
 
-def _first(lists: Any) -> Any:
+def first(lists: Any) -> Any:
     """The first item of each list, null where the list is empty or null."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     if not pc.sum(lengths).as_py():

@@ -213,7 +213,7 @@ class LiveSession:
     def _take(self, now: int) -> None:
         while len(taken := self._engine.take()):
             self._learned.learn(self._engine)
-            batch = pa.record_batch(taken)
+            batch = self._learned.numbered(pa.record_batch(taken))
             verdicts = self._learned.verdicts
             signed = self._corrections.signed(batch, verdicts)
             self._pending.count(signed.table.filter(signed.table["pending"]), verdicts)

@@ -170,7 +170,7 @@ class Replay(Learned):
     def _hand_out(self, sink: Sink) -> None:
         while len(taken := self._engine.take()):
             self.learn(self._engine)
-            batch = pa.record_batch(taken)
+            batch = self.numbered(pa.record_batch(taken))
             self._gathered.append(batch)
             self._gathered_rows += batch.num_rows
             if self._gathered_rows >= BATCH_ROWS:

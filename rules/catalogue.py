@@ -17,6 +17,7 @@ from typing import Final
 from rules import names
 from rules.checks import (  # noqa: F401  (importing enters their rules)
     balancing,
+    certificates,
     edge_host,
     encryption,
     federation,
@@ -25,6 +26,7 @@ from rules.checks import (  # noqa: F401  (importing enters their rules)
     media,
     perimeter,
     proxy,
+    web,
     xmpp,
 )
 from rules.registry import Rule, registered
@@ -87,16 +89,9 @@ _CERT: Final = "needs the certificates of both ends judged"
 _MEDIA: Final = "needs media judged by content"
 
 NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "director-bypass-web": ("medium", _IF, _NAMES),
     "director-dos-past-director": ("critical", _IF, _RATE),
-    "reverse-proxy-tls-passthrough": ("high", _BOTH, _LEGS),
-    "reverse-proxy-ssl-offload": ("high", _IF, _NAMES),
     "reverse-proxy-host-rewritten": ("medium", _IF, _LEGS),
     "reverse-proxy-http-content": ("medium", _XF, "needs answers of the web server judged"),
-    "mobility-not-via-proxy": ("high", ("internal", "lan"), _NAMES),
-    "admin-url-exposed": ("critical", _XF, _NAMES),
-    "internal-web-fqdn-exposed": ("high", _XF, _NAMES),
-    "external-web-fqdn-from-inside": ("low", ("lan", "internal"), _NAMES),
     "edge-as-router": ("critical", _BOTH, _LEGS),
     "edge-internal-nat": ("high", _IF, _LEGS),
     "edge-service-split": ("medium", _XF, "needs several flows of one pool compared"),
@@ -107,16 +102,10 @@ NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "nat-public-ip-mismatch": ("medium", _XF, _LEGS),
     "nat-port-translation": ("medium", _XF, _LEGS),
     "dns-lb-for-web": ("medium", _IF, "needs several flows of one proxy compared"),
-    "mtls-untrusted-peer": ("high", _BOTH, _CERT),
     "media-cleartext": ("high", _BOTH, _MEDIA),
     "turn-unauthenticated-flood": ("medium", _XF, _RATE),
-    "turn-shared-secret": ("medium", _XF, _MEDIA),
-    "cert-name-mismatch": ("high", _BOTH, _CERT),
-    "cert-wildcard-edge": ("medium", _XF, _CERT),
-    "cert-private-ca-edge-external": ("medium", _XF, _CERT),
     "cert-differs-in-pool": ("medium", _XF, _CERT),
     "cert-no-cdp": ("low", _BOTH, _CERT),
-    "cert-expired": ("high", _BOTH, _CERT),
     "signin-rate-abuse": ("medium", _XF, _RATE),
     "xmpp-cleartext-not-permitted": (
         "high",

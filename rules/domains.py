@@ -19,7 +19,21 @@ OTHER_NAME: Final = 1
 class Name:
     number: int
     text: str
-    uses: frozenset[str]  # "xmpp-partner", "sip-domain", "ad-domain", "published", "internal", "admin", "edge", "host"
+    uses: frozenset[str]  # what the site has it for, several words below
+
+
+XMPP_PARTNER: Final = "xmpp-partner"
+SIP_DOMAIN: Final = "sip-domain"
+AD_DOMAIN: Final = "ad-domain"
+PUBLISHED: Final = "published"
+OTHER_SITE: Final = "other-site"
+WEB_EXTERNAL: Final = "web-external"  # the external web site of a pool
+WEB_INTERNAL: Final = "internal"  # names that are for inside alone
+MEETING: Final = "meeting"  # simple URLs for meetings and dial-in
+AUTODISCOVER: Final = "autodiscover"
+ADMIN: Final = "admin"
+EDGE: Final = "edge"
+HOST: Final = "host"
 
 
 class Domains:
@@ -31,37 +45,43 @@ class Domains:
                 uses.setdefault(text.lower().rstrip("."), set()).add(use)
 
         for partner in topology.federation.xmpp_partners:
-            declare(partner.domain, "xmpp-partner")
+            declare(partner.domain, XMPP_PARTNER)
         for domain in topology.sip_domains:
-            declare(domain, "sip-domain")
+            declare(domain, SIP_DOMAIN)
         for domain in topology.ad_domains:
-            declare(domain, "ad-domain")
+            declare(domain, AD_DOMAIN)
         for proxy in topology.reverse_proxies:
             for publication in proxy.publishes:
-                declare(publication.host, "published")
+                declare(publication.host, PUBLISHED)
             for host in proxy.other_sites:
-                declare(host, "other-site")
+                declare(host, OTHER_SITE)
         pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
         for pool in pools:
-            declare(pool.web.external, "published")
-            declare(pool.web.internal or pool.fqdn, "internal")
-            declare(pool.fqdn, "host")
+            declare(pool.web.external, PUBLISHED)
+            declare(pool.web.external, WEB_EXTERNAL)
+            declare(pool.web.internal or pool.fqdn, WEB_INTERNAL)
+            declare(pool.fqdn, HOST)
             for member in pool.members:
-                declare(member.fqdn, "host")
+                declare(member.fqdn, HOST)
         for server in (*topology.office_web_apps, *topology.branch_appliances):
-            declare(server.fqdn, "host")
+            declare(server.fqdn, HOST)
         for edge in topology.edge_pools:
             for fqdn in (edge.access.fqdn, edge.webconf.fqdn, edge.av.fqdn, edge.xmpp.fqdn):
-                declare(fqdn, "edge")
-            declare(edge.fqdn, "host")
+                declare(fqdn, EDGE)
+            declare(edge.fqdn, HOST)
             for edge_member in edge.members:
-                declare(edge_member.fqdn, "host")
-        for host_name in (*topology.simple_urls.meet, *topology.simple_urls.dialin, *topology.autodiscover.external):
-            declare(host_name, "published")
-        for host_name in topology.simple_urls.admin:
-            declare(host_name, "admin")
-        for host_name in topology.autodiscover.internal:
-            declare(host_name, "internal")
+                declare(edge_member.fqdn, HOST)
+        for host_name in (*topology.simple_urls.meet, *topology.simple_urls.dialin):
+            declare(host_name, PUBLISHED)
+            declare(host_name, MEETING)
+        for host_name in (*topology.autodiscover.external, *(f"lyncdiscover.{d}" for d in topology.sip_domains)):
+            declare(host_name, PUBLISHED)
+            declare(host_name, AUTODISCOVER)
+        for host_name in (*topology.simple_urls.admin, *(f"admin.{d}" for d in topology.sip_domains)):
+            declare(host_name, ADMIN)
+        internal = (*topology.autodiscover.internal, *(f"lyncdiscoverinternal.{d}" for d in topology.sip_domains))
+        for host_name in internal:
+            declare(host_name, WEB_INTERNAL)
         self.names = tuple(Name(n, text, frozenset(uses[text])) for n, text in enumerate(sorted(uses), start=2))
         self._numbers = {name.text: name.number for name in self.names}
 
@@ -77,3 +97,7 @@ class Domains:
     def text(self, number: int) -> str | None:
         """The declared name of that number, None for the two that mean no name or another one."""
         return self.names[number - 2].text if 2 <= number < len(self.names) + 2 else None
+
+    def uses(self, number: int) -> frozenset[str]:
+        """What the site has a name for; nothing for the two numbers that are no declared name."""
+        return self.names[number - 2].uses if 2 <= number < len(self.names) + 2 else frozenset()

@@ -14,6 +14,7 @@ from typing import Final
 
 from rules import names
 from rules.components import DirectorPool, EdgePool, FrontEndPool, PortRange
+from rules.detail import NO_DETAIL, Detail
 from rules.domains import Domains
 from rules.endpoints import FIREWALL_ROLES, Endpoint, Endpoints
 from rules.observation import Answered, Evidence, Observation, Payload, Stun, Tls
@@ -148,6 +149,7 @@ class Facts:
     flipped: bool
     leg: Leg | None  # the row that fits by ends, transport and port
     state: State  # of that row's service; OPEN without a row
+    detail: Detail = NO_DETAIL
 
     # --- the way -----------------------------------------------------------------------------------------------------
 
@@ -227,6 +229,12 @@ class Facts:
         """Media beyond doubt: an answered STUN or MS-TURN request, or ten RTP packets in one direction."""
         stun = self.observation.stun
         return bool(stun & (Stun.RTP_10 | Stun.ANSWERED))
+
+    @property
+    def asked_uses(self) -> frozenset[str]:
+        """What the site knows of the names that the opener asked for, in TLS (SNI) or HTTP (Host)."""
+        domains = self.site.domains
+        return domains.uses(self.observation.server_name) | domains.uses(self.observation.host)
 
     # --- listeners ---------------------------------------------------------------------------------------------------
 

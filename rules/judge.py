@@ -23,14 +23,17 @@ from typing import Any, Final
 
 from rules import names
 from rules.catalogue import UNDECLARED_NETWORK, UNLISTED, catalogue, coverage, severity_of, sort_key
+from rules.detail import NO_DETAIL, Detail, Looks
 from rules.endpoints import EDGE_ROLES, FIREWALL_ROLES, PROXY_ROLES, Endpoint
 from rules.facts import MEDIA_SERVICES, Facts, Site, State, state_of
 from rules.nearest import Nearest
-from rules.observation import Initiator, Mutual, Observation
+from rules.observation import Initiator, Mutual, Observation, Stun, Tls
 from rules.paths import Fit, Path
 from rules.registry import Rule
+from rules.services import service_names
 from rules.silence import silenced_by
 from rules.topology import Topology
+from rules.transports import TCP
 from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION, End, Hit, Verdict
 
 MAX_KNOWN: Final = 65_536
@@ -70,7 +73,7 @@ class Judge:
         self.site = site if site is not None else Site(topology)
         self._rules: list[tuple[Rule, str]] = []  # all that are not off, with the severity that counts
         self._unlisted: tuple[Rule, str] | None = None
-        self._known: dict[Observation, Verdict] = {}
+        self._known: dict[tuple[Observation, Detail], Verdict] = {}
         self._nearest = Nearest(self.site.legs, self.site.endpoints)
         for entry in catalogue():
             if entry.rule is None:
@@ -106,23 +109,40 @@ class Judge:
         """(observable rule ids, [{"rule", "why"}] of the others) for sensors at these positions."""
         return coverage(self.topology, positions)
 
-    def judge(self, observation: Observation) -> Verdict:
-        """The verdict on all flows of this observation. IndexError if it has endpoint numbers of other tables."""
+    def judge(self, observation: Observation, detail: Detail = NO_DETAIL) -> Verdict:
+        """The verdict on all flows of this observation and, where a rule looks closer, this detail. IndexError if it
+        has endpoint numbers of other tables."""
         # Few rows ask for source ports, and one rule, for the relay range: a scan from all ports of a stranger is
         # judged once a target.
         seen = observation
         if observation.initiator != Initiator.FIRST:
             seen = replace(observation, source_port=self.site.source_ports.representative(observation.source_port))
-        verdict = self._known.get(seen)
+        verdict = self._known.get((seen, detail))
         if verdict is None:
-            verdict = self._judge(observation)
+            verdict = self._judge(observation, detail)
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            self._known[seen] = verdict
+            self._known[seen, detail] = verdict
         return verdict
 
-    def _judge(self, observation: Observation) -> Verdict:
-        reading, doubt, trace = self._read(observation)
+    def looks(self, observation: Observation) -> Looks:
+        """What of its flows is worth a closer look: nothing of most."""
+        one, other = self.site.endpoints[observation.source], self.site.endpoints[observation.destination]
+        if not one.own and not other.own:
+            return Looks()
+        judged = self.judge(observation).verdict != OUT_OF_SCOPE
+        web = (names.RP_EXT, names.RP_INT, *names.WEB_SERVERS)
+        certified = judged and observation.transport == TCP
+        return Looks(
+            use="http" in service_names(observation.services) and (one.has(*web) or other.has(*web)),
+            suite=certified and bool(observation.tls & Tls.SERVER_HELLO),
+            method=judged and bool(observation.stun & (Stun.REQUEST | Stun.MS_TURN)),
+            server=certified and bool(observation.tls & Tls.SERVER_CERTIFICATE),
+            client=certified and observation.mutual == Mutual.YES,
+        )
+
+    def _judge(self, observation: Observation, detail: Detail) -> Verdict:
+        reading, doubt, trace = self._read(observation, detail)
         if not reading.judged:
             return self._verdict(reading.facts, OUT_OF_SCOPE, None, reading.why, trace)
         facts = reading.facts
@@ -150,13 +170,13 @@ class Judge:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _read(self, observation: Observation) -> tuple[_Reading, str, list[str]]:
+    def _read(self, observation: Observation, detail: Detail) -> tuple[_Reading, str, list[str]]:
         """(the reading to judge, why the opener's doubt decides ("" if it does not), trace)."""
-        first = self._reading(observation, flipped=False)
+        first = self._reading(observation, detail, flipped=False)
         trace = [_ends_text(first.facts), first.why]
         if observation.initiator != Initiator.FIRST:
             return first, "", [*trace, _row_text(first.facts)]
-        second = self._reading(observation, flipped=True)
+        second = self._reading(observation, detail, flipped=True)
         trace.append("who opened it is not known: both ways are tried")
         for reading in (first, second):  # a way whose bytes speak against it gives way to one they do not
             if reading.judged and reading.facts.permitted:
@@ -170,7 +190,7 @@ class Judge:
         doubt = "one way it would be judged, the other way it is out of scope, and who opened it is not known"
         return judged, doubt, [*trace, _row_text(judged.facts)]
 
-    def _reading(self, observation: Observation, *, flipped: bool) -> _Reading:
+    def _reading(self, observation: Observation, detail: Detail, *, flipped: bool) -> _Reading:
         ends = (observation.source, observation.source_port, observation.destination, observation.destination_port)
         source, source_port, destination, port = (*ends[2:], *ends[:2]) if flipped else ends
         facts = Facts(
@@ -183,6 +203,7 @@ class Judge:
             flipped=flipped,
             leg=None,
             state=State.OPEN,
+            detail=detail,
         )
         if facts.source.special or facts.destination.special:
             return _Reading(facts, False, "an end is a multicast, broadcast or link-local address")

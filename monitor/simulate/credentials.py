@@ -22,11 +22,12 @@ LIFE_AFTER = datetime.timedelta(days=530)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a certificate says: subject, alternative names, and whether a public issuer signs it."""
+    """What a certificate says: subject, alternative names, whether a public issuer signs it, whether it is over."""
 
     common_name: str
     alternative_names: tuple[str, ...]
     public: bool
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Vault:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(self.now - LIFE_BEFORE)
-            .not_valid_after(self.now + LIFE_AFTER)
+            .not_valid_after(self.now - datetime.timedelta(days=1) if name.expired else self.now + LIFE_AFTER)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(

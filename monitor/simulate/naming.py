@@ -6,7 +6,7 @@ and internal servers. Words of the scenario table (`access`, `front end web`, â€
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.simulate.cast import Cast, NotCast
 from monitor.simulate.credentials import Name
@@ -55,6 +55,10 @@ class Naming:
                 return next(iter(discover.external), f"lyncdiscover.{self.domain}")
             case "front end web":
                 return self.cast.front_ends.web.external or f"webext.{self.domain}"
+            case "admin":
+                return next(iter(urls.admin), f"admin.{self.domain}")
+            case "front end inside web":
+                return self.cast.front_ends.web.internal or self.cast.front_ends.fqdn
             case "director web":
                 return self.cast.directors.web.external or f"webdirext.{self.domain}"
             case "edge internal":
@@ -83,6 +87,10 @@ class Naming:
                 further = [f"sip.{each}" for each in self.topology.sip_domains[1:]]
                 root = [domain] if pool.xmpp.enabled else []
                 return _name(pool.access.fqdn, [pool.webconf.fqdn, *further, *root], public=True)
+            case "access wildcard":
+                return _name(f"*.{domain}", [pool.access.fqdn], public=True)
+            case "access expired":
+                return replace(self.certificate("access"), expired=True)
             case "edge internal":
                 return _name(pool.fqdn, [], public=False)
             case "reverse proxy":

@@ -213,6 +213,11 @@ def tls_weak(facts: Facts) -> str | None:
     version = _negotiated(facts)
     if not version or not _ours_or_a_partner(facts):
         return None
+    if facts.detail.weak_suite:
+        return (
+            f"{facts.destination} chose a suite that hides or proves nothing with {facts.source} on {facts.at_port}: "
+            "turn off suites without encryption or authentication and those for export."
+        )
     if version >= _VERSIONS[facts.site.topology.policy.tls_minimum]:
         return None
     return (

@@ -99,3 +99,20 @@ def av_media_over_vpn(facts: Facts) -> str | None:
                 "send media of VPN clients past the tunnel to the public A/V Edge."
             )
     return None
+
+
+@rule(
+    "turn-shared-secret",
+    severity="medium",
+    positions=("external", "internal"),
+    text="Somebody asks an A/V Edge for a shared secret by TURN. The product never does, and must not answer.",
+    sources=("MSTURN-2.2.1",),
+    controls=("CM-7",),
+)
+def turn_shared_secret(facts: Facts) -> str | None:
+    if not facts.detail.shared_secret or not facts.destination.has(*names.AV_EDGE, *names.INNER_EDGE):
+        return None
+    return (
+        f"{facts.source} asked {facts.destination} for a shared secret on {facts.at_port}: "
+        "find out which program that is, the product never does."
+    )

@@ -47,6 +47,7 @@ NO_BREAKING_SCENARIO = {
     "client-on-federation-port": "silenced by mtls-client-cert-missing wherever that is on; tests/policy/test_rules.py",
     "xmpp-unsupported-version": "contoso has XMPP; tests/policy/test_rules.py has a site of 2019",
     "owas-in-perimeter": "contoso's stands inside; tests/policy/test_rules.py moves it",
+    "cert-private-ca-edge-external": "contoso names no private authority; tests/policy/test_details.py does",
     "ipsec-on-media": "simulate has no IPsec; tests/sites/northwind",
     "tls-weak": "contoso asks for TLS 1.0, and no library speaks less; tests/sites/northwind asks for 1.1",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rules.detail import NO_DETAIL, Detail
 from rules.facts import Site
 from rules.judge import Judge
 from rules.load import load
@@ -129,12 +130,19 @@ class Bench:
         return Observation(**values)
 
     def judge(
-        self, source: str, destination: str, wire: dict[str, Any] | None = None, *, position: str = "", **more: Any
+        self,
+        source: str,
+        destination: str,
+        wire: dict[str, Any] | None = None,
+        *,
+        position: str = "",
+        detail: Detail = NO_DETAIL,
+        **more: Any,
     ) -> Verdict:
         position = position or self.position
         if position not in self.judge_of:
             self.judge_of[position] = Judge(self.topology, position, self.side, site=self.site)
-        return self.judge_of[position].judge(self.observe(source, destination, wire, **more))
+        return self.judge_of[position].judge(self.observe(source, destination, wire, **more), detail)
 
 
 def split(text: str) -> tuple[str, int]:

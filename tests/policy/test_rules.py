@@ -577,6 +577,24 @@ OTHER_SITES = {
     "hlb-internal-vip-mgmt": "test_balancing.py",
     "hlb-node-direct-sip": "test_balancing.py",
     "hlb-av-snat": "test_balancing.py",
+    **dict.fromkeys(
+        (
+            "director-bypass-web",
+            "reverse-proxy-tls-passthrough",
+            "reverse-proxy-ssl-offload",
+            "mobility-not-via-proxy",
+            "admin-url-exposed",
+            "internal-web-fqdn-exposed",
+            "external-web-fqdn-from-inside",
+            "mtls-untrusted-peer",
+            "turn-shared-secret",
+            "cert-name-mismatch",
+            "cert-wildcard-edge",
+            "cert-private-ca-edge-external",
+            "cert-expired",
+        ),
+        "test_details.py",
+    ),
 }
 """Rules whose flows need another site than the worked example, and where their tests are."""
 

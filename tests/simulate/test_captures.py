@@ -31,6 +31,8 @@ SCENARIOS = {each.id: each for sheet in sheets() for each in sheet.scenarios}
 SUBJECTS = {
     "access": "sip.contoso.com",
     "webconf": "sip.contoso.com",
+    "access wildcard": "*.contoso.com",
+    "access expired": "sip.contoso.com",
     "edge internal": "lsedge.contoso.net",
     "reverse proxy": "webext.contoso.com",
     "director": "dirpool01.contoso.net",
@@ -48,7 +50,19 @@ SUBJECTS = {
     "foreign edge": "sip.adatum.example",
     "web site": "www.wingtip.example",
 }
-PUBLIC = {"access", "webconf", "reverse proxy", "partner", "push", "xmpp partner", "evil", "foreign edge", "web site"}
+PUBLIC = {
+    "access",
+    "access wildcard",
+    "access expired",
+    "webconf",
+    "reverse proxy",
+    "partner",
+    "push",
+    "xmpp partner",
+    "evil",
+    "foreign edge",
+    "web site",
+}
 ALTERNATIVES = {  # one name at least that the certificate must carry beside its subject
     "access": "webcon.contoso.com",
     "reverse proxy": "lyncdiscover.contoso.com",
@@ -57,6 +71,8 @@ ALTERNATIVES = {  # one name at least that the certificate must carry beside its
     "xmpp partner": "woodgrove.example",
 }
 ASKED_NAMES = {
+    "admin": "admin.contoso.com",
+    "front end inside web": "pool01.contoso.net",
     "access": "sip.contoso.com",
     "webconf": "webcon.contoso.com",
     "meet": "meet.contoso.com",

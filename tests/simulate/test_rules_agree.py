@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from monitor.simulate.captures import simulate
+from monitor.simulate.cast import Cast
+from monitor.simulate.naming import Naming
 from monitor.simulate.table import Scenario, sheets
+from rules.detail import NO_DETAIL, Certificate, Detail, use_of
 from rules.load import load
-from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls
+from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls, Validity
 from rules.verdict import Verdict
 from tests.policy.flows import (
     CHECK,
@@ -70,6 +73,11 @@ def pseudo_tls_facts(talk: dict[str, Any]) -> dict[str, Any]:
             return dict(PSEUDO_TLS)
 
 
+def is_turn(talk: dict[str, Any]) -> bool:
+    """Octets that carry the cookie of MS-TURN as their first attribute ([MS-TURN] 2.2.2.8)."""
+    return any("000f000472c64bc6" in text for turn in talk["turns"] for text in turn.values())
+
+
 def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
     talk = dict(scenario.talk)
     match talk["kind"]:
@@ -88,6 +96,8 @@ def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
             wire = RTP
         case "xmpp":
             wire = xmpp(*(names[talk[end]] for end in ("opener", "answerer")))
+        case "octets" if is_turn(talk):
+            wire = TURN
         case "octets" | "dice":
             wire = unknown()
         case "silence":
@@ -114,14 +124,42 @@ def opener(scenario: Scenario) -> Initiator:
     return Initiator.FIRST_SURE if scenario.answer == "none" else Initiator.FIRST
 
 
+def closer(scenario: Scenario, naming: Naming) -> Detail:
+    """Paths and certificates, where they are readable."""
+    talk = scenario.talk
+    if talk["kind"] == "http":
+        return Detail(use=use_of(talk["path"].split("?")[0]))
+    if talk["kind"] == "octets":
+        return Detail(shared_secret=any(text.startswith("0002") for turn in talk["turns"] for text in turn.values()))
+    hidden = scenario.joined_late or scenario.one_way or talk.get("resumed") or str(talk.get("version", "1.2")) == "1.3"
+    if talk["kind"] not in ("tls", "xmpp") or hidden or "server" not in talk:
+        return NO_DETAIL
+    shown = {end: naming.certificate(talk[end]) for end in ("server", "client") if talk.get(end)}
+    issuers = {True: "public ca", False: "private ca"}
+    return Detail(
+        **{
+            end: Certificate(end, name.common_name, name.alternative_names, issuers[name.public])
+            for end, name in shown.items()
+        }
+    )
+
+
 def judged(bench: Bench, flow: dict[str, Any]) -> Verdict:
     sensor, scenario = SCENARIOS[flow["scenario"]]
     names = {name: number for name, _, number in bench.judge_of["external"].tables["names"]}
     domains = DOMAINS | {"ours": bench.topology.sip_domains[0]}
     wire = facts(scenario, {words: names.get(domain, 1) for words, domain in domains.items()})
+    naming = Naming(Cast(bench.topology))
+    detail = closer(scenario, naming)
+    for key, column in (("name", "server_name"), ("host", "host")):
+        if key in scenario.talk and not scenario.joined_late:
+            wire[column] = names.get(naming.host(scenario.talk[key]), 1)
+    if detail.server is not None and naming.certificate(scenario.talk["server"]).expired:
+        wire["server_validity"] = Validity.EXPIRED
     # Numbers in brackets, so that IPv6 addresses keep their colons.
     source, destination = (f"[{end['ip']}]:{end.get('port', 0)}" for end in (flow["source"], flow["destination"]))
-    return bench.judge(source, f"{destination}/{scenario.transport}", wire, position=sensor, initiator=opener(scenario))
+    target = f"{destination}/{scenario.transport}"
+    return bench.judge(source, target, wire, position=sensor, initiator=opener(scenario), detail=detail)
 
 
 def said(verdict: Verdict) -> tuple[Any, ...]:

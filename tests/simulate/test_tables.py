@@ -44,6 +44,9 @@ RULES = {
     "media-range-udp-legacy", "av-media-over-vpn", "tls-ios-below-1-2", "crl-blocked", "xmpp-gateway-direction",
     "xmpp-client-port", "xmpp-wrong-ip", "cms-replication-wrong-source", "cms-replication-reversed", "psom-reversed",
     "av-auth-wrong-source", "cls-from-outside", "internal-port-exposed",
+    "admin-url-exposed", "internal-web-fqdn-exposed", "reverse-proxy-tls-passthrough", "cert-name-mismatch",
+    "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
+    "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside",
 }  # fmt: skip
 
 SERVICES = {"tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls"}

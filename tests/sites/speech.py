@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from monitor.simulate import msturn
 from monitor.simulate.credentials import Name, Vault
@@ -17,8 +18,7 @@ from monitor.simulate.tls import Wish, connect
 
 START = datetime.datetime(2026, 11, 20, 8, 0, tzinfo=datetime.UTC)
 VAULT = Vault("Wide World Importers", START)
-SERVER = VAULT.credential(Name("server.example", ("server.example",), True))
-CLIENT = VAULT.credential(Name("client.example", ("client.example",), True))
+NOBODY = ("server.example",)  # whose certificate says nothing of the site
 
 TRANSACTION = bytes.fromhex("2112a4420102030405060708090a0b0c")
 RANDOM = bytes(range(0x10, 0x2C))
@@ -44,6 +44,7 @@ BOUND = bytes.fromhex("0101000c2112a442 000102030405060708090a0b 002000080001a14
 GARBAGE = bytes((0xE7 * n * n + 0xC5 + 7 * n) & 0xFF for n in range(100))
 
 GET = b"GET /issuer.crl HTTP/1.1\r\nHost: crl.example\r\nUser-Agent: test\r\n\r\n"
+DISCOVER = b"GET /Autodiscover/AutodiscoverService.svc/root HTTP/1.1\r\nHost: web.example\r\n\r\n"
 FOUND = b"HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\nContent-Length: 4\r\n\r\n0\0\0\0"
 
 
@@ -87,9 +88,20 @@ def xmpp(words: str) -> list[Turn]:
     return [source(opens.encode()), destination(answers.encode())]
 
 
-def tls(*, client: bool = False, asks: str = "no", version: str = "1.2", resumed: bool = False) -> list[Turn]:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The names that the certificates of both ends carry, the subject first."""
+
+    source: tuple[str, ...] = NOBODY
+    destination: tuple[str, ...] = NOBODY
+
+
+def tls(
+    ends: Ends, *, client: bool = False, asks: str = "no", version: str = "1.2", resumed: bool = False
+) -> list[Turn]:
     talk = ((source(b"").speaker, b"hello " * 20), (destination(b"").speaker, b"world " * 20))
-    wish = Wish(SERVER, CLIENT if client else None, asks=asks, version=version, name="server.example", resumed=resumed)
+    shown, own = (VAULT.credential(Name(names[0], names, True)) for names in (ends.destination, ends.source))
+    wish = Wish(shown, own if client else None, asks=asks, version=version, name="server.example", resumed=resumed)
     return connect(VAULT, wish, talk).turns
 
 
@@ -107,19 +119,24 @@ def _records() -> list[Turn]:
     return [source(b"\x17\x03\x03\x00\x78" + body), destination(b"\x17\x03\x03\x00\x78" + body[::-1])]
 
 
+TLS: dict[str, Callable[[Ends], list[Turn]]] = {
+    "tls": tls,
+    "tls10": lambda ends: tls(ends, version="1.0"),
+    "tls13": lambda ends: tls(ends, version="1.3"),
+    "mtls": lambda ends: tls(ends, client=True, asks="required"),
+    "mtls13": lambda ends: tls(ends, client=True, asks="required", version="1.3"),
+    "mtls resumed": lambda ends: tls(ends, client=True, asks="required", resumed=True),
+    "empty certificate": lambda ends: tls(ends, asks="optional"),
+    "certificate refused": lambda ends: tls(ends, asks="required"),
+    "hello": lambda ends: tls(ends)[:1],
+    "hello, alert": lambda ends: _alert(tls(ends)),
+    # the right listener with somebody else's certificate, the right client with somebody else's
+    "tls, wrong name": lambda ends: tls(Ends(ends.source)),
+    "mtls, wrong client": lambda ends: tls(Ends(NOBODY, ends.destination), client=True, asks="required"),
+}
+
 SAY: dict[str, Callable[[], list[Turn]]] = {
     "nothing": list,
-    # TLS
-    "tls": tls,
-    "tls10": lambda: tls(version="1.0"),
-    "tls13": lambda: tls(version="1.3"),
-    "mtls": lambda: tls(client=True, asks="required"),
-    "mtls13": lambda: tls(client=True, asks="required", version="1.3"),
-    "mtls resumed": lambda: tls(client=True, asks="required", resumed=True),
-    "empty certificate": lambda: tls(asks="optional"),
-    "certificate refused": lambda: tls(asks="required"),
-    "hello": lambda: tls()[:1],
-    "hello, alert": lambda: _alert(tls()),
     "records": _records,
     # MS-TURN, STUN, media
     "pseudo": lambda: [
@@ -144,6 +161,7 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
     ],
     # others
     "http": lambda: [source(GET), destination(FOUND)],
+    "autodiscover": lambda: [source(DISCOVER), destination(FOUND)],
     "http unanswered": lambda: [source(GET)],
     "sip": lambda: [source(sip("TCP")[0]), destination(sip("TCP")[1])],
     "sip unanswered": lambda: [source(sip("UDP")[0])],
@@ -157,8 +175,8 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
 }
 
 
-def turns(word: str) -> list[Turn]:
+def turns(word: str, ends: Ends) -> list[Turn]:
     """Raises KeyError for a word that is none."""
     if word.startswith("xmpp "):
         return xmpp(word.removeprefix("xmpp "))
-    return SAY[word]()
+    return TLS[word](ends) if word in TLS else SAY[word]()

@@ -22,8 +22,11 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.utils import PcapWriter
 
+from monitor.simulate.exchange import Turn
 from monitor.simulate.wire import MICRO, Frame, Tcp, echo, fresh, port_unreachable, udp
-from tests.sites.speech import START, turns
+from rules.load import load
+from rules.topology import Topology
+from tests.sites.speech import NOBODY, START, Ends, turns
 
 FOLDER = Path(__file__).parent
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
@@ -86,25 +89,62 @@ def table(site: str) -> tuple[Expectation, ...]:
 @cache
 def played(site: str) -> tuple[tuple[Expectation, list[Frame]], ...]:
     """Each row with its frames. Every flow has a handshake of its own: two alike would be one that was passed on."""
-    return tuple((expected, frames(expected)) for expected in table(site))
+    shown = certificates(load(FOLDER / f"{site}.yaml"))
+    return tuple(
+        (
+            expected,
+            frames(expected, Ends(*(shown.get(end[0], NOBODY) for end in (expected.source, expected.destination)))),
+        )
+        for expected in table(site)
+    )
 
 
-def frames(expected: Expectation) -> list[Frame]:
+def certificates(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """Address → the names that the vendor's certificate summaries ask for there, the subject first."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def show(addresses: Iterable[object], *names: str | None) -> None:
+        found.update({str(address): tuple(name for name in names if name) for address in addresses})
+
+    for pool in topology.edge_pools:
+        outer = (pool.access.fqdn, pool.webconf.fqdn, pool.xmpp.fqdn, *topology.sip_domains)
+        for virtual in (pool.vips.access, pool.vips.webconf, pool.vips.av):
+            show(virtual.all, *outer)
+        show(pool.vips.internal, pool.fqdn)
+        for edge in pool.members:
+            for service in (edge.access, edge.webconf, edge.av):
+                show(service.all, *outer)
+            show(edge.internal, pool.fqdn)
+    for proxy in topology.reverse_proxies:
+        for face in (proxy.external, *(member.external for member in proxy.members)):
+            show(face.all, *(entry.host for entry in proxy.publishes))
+    for servers in (*topology.director_pools, *topology.front_end_pools):
+        show((*servers.web.vip, *servers.sip_vip), servers.fqdn, servers.web.external)
+        for server in servers.members:
+            show(server.address, servers.fqdn, server.fqdn, servers.web.external)
+    for single in (*topology.office_web_apps, *topology.branch_appliances):
+        show(single.address, single.fqdn)
+    for partner in topology.federation.sip_partners:
+        show(partner.access, partner.access_fqdn or f"sip.{partner.domain}")
+    return found
+
+
+def frames(expected: Expectation, ends: Ends) -> list[Frame]:
     row = expected.row
     start = round((START.timestamp() + row.get("when", EVERY * row["number"])) * MICRO)
-    ends = ((expected.source[0], expected.source[1] or 0), (expected.destination[0], expected.destination[1] or 0))
-    wire = fresh(ends[0], ends[1], MACS, start, 2_000, random.Random(row["number"]))
+    one, other = ((end[0], end[1] or 0) for end in (expected.source, expected.destination))
+    wire = fresh(one, other, MACS, start, 2_000, random.Random(row["number"]))
     how, said = row.get("as", "whole"), row.get("say", "nothing")
     if expected.protocol in ("icmp", "ipv6-icmp"):
         echo(wire, 77 + row["number"])
         if how == "unanswered":
             wire.frames = wire.frames[::2]
     elif expected.protocol == "udp":
-        udp(wire, turns(said))
+        udp(wire, turns(said, ends))
         if how == "unreachable":
             port_unreachable(wire, wire.frames[0].octets)
     elif expected.protocol == "tcp":
-        _tcp(Tcp(wire), how, said)
+        _tcp(Tcp(wire), how, turns(said, ends))
     else:
         number = PROTOCOLS[expected.protocol]
         layer = (IPv6 if ":" in expected.source[0] else IP)(src=expected.source[0], dst=expected.destination[0])
@@ -113,7 +153,7 @@ def frames(expected: Expectation) -> list[Frame]:
     return wire.frames
 
 
-def _tcp(tcp: Tcp, how: str, said: str) -> None:
+def _tcp(tcp: Tcp, how: str, said: Iterable[Turn]) -> None:
     if how == "syn":
         tcp.unanswered()
         return
@@ -122,7 +162,7 @@ def _tcp(tcp: Tcp, how: str, said: str) -> None:
         return
     if how != "late":
         tcp.open()
-    for turn in turns(said):
+    for turn in said:
         tcp.say(turn)
     tcp.close({"whole": "fin", "late": "open", "reset": "rst"}[how])
 
