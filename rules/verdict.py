@@ -60,7 +60,8 @@ class Verdict:
     def of_silence(self) -> bool:
         """It says no more than that nobody answered: an attempt, or a violation by such rules alone."""
         grave = [hit for hit in self.hits if hit.severity != "info"]
-        return self.verdict == ATTEMPT or (self.verdict == VIOLATION and all(hit.of_silence for hit in grave))
+        silent = bool(grave) and all(hit.of_silence for hit in grave)
+        return self.verdict == ATTEMPT or (self.verdict == VIOLATION and silent)
 
 
 def finding_id(

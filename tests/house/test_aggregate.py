@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -151,6 +151,16 @@ def test_a_one_way_tap_has_no_attempts() -> None:
     assert final_verdict(given, one_way=True) == UNDECIDED
     assert final_verdict(given, one_way=False) == ATTEMPT
     assert final_verdict(verdict(VIOLATION), one_way=True) == VIOLATION
+
+
+def test_a_one_way_tap_has_no_findings_about_silence() -> None:
+    silent = replace(hit("crl-blocked"), of_silence=True)
+    alone, beside = verdict(VIOLATION, silent), verdict(VIOLATION, silent, hit("edge-egress-unlisted"))
+    assert final_verdict(alone, one_way=True) == UNDECIDED
+    assert final_verdict(beside, one_way=True) == VIOLATION
+    assert [each.hit.rule for each in found(run([beside], batch({}), one_way=True))] == ["edge-egress-unlisted"]
+    assert found(run([alone], batch({}), one_way=True)) == []
+    assert len(found(run([beside], batch({})))) == 2
 
 
 def test_source_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
