@@ -41,6 +41,10 @@ class OperatorMistake(Exception):
     """What was asked for cannot be done as it was asked; the text says what would be right. Exit status 2."""
 
 
+class OutOfReach(Exception):
+    """Another machine that is needed does not answer, or cannot now. Exit status 4."""
+
+
 class Ended(Exception):
     """A signal ended the run."""
 

@@ -19,7 +19,7 @@ from monitor.audit import Audit
 from monitor.capture_arguments import CaptureArgument
 from monitor.exit_status import OperatorMistake
 from monitor.replay import Replay
-from monitor.store.entry import Evidence, entry_of, figures
+from monitor.store.entry import Capture, Evidence, entry_of, figures
 from monitor.store.sqlite import open_record
 from monitor.sums import QUARTER
 
@@ -33,8 +33,10 @@ def record(
     window: tuple[int | None, int | None],
     evidence: Mapping[str, Evidence],
     again: Callable[[Sequence[CaptureArgument]], Audit],
+    elsewhere: Callable[[Sequence[Capture]], list[int]] = lambda captures: [],
 ) -> list[str]:
-    """Write the audit; sentences about what was left out. again: judges some of the captures by themselves.
+    """Write the audit; sentences about what was left out. again: judges some of the captures by themselves. elsewhere:
+    places of those that another record holds beside which this one is read.
 
     Raises OperatorMistake, OutputFailure; then nothing was written.
     """
@@ -42,7 +44,8 @@ def record(
     opened = open_record(path, writing=True)
     try:
         while captures := figures(outcome):
-            known = set(opened.add(entry_of(outcome, window, evidence), time.time_ns()))
+            entry = entry_of(outcome, window, evidence)
+            known = set(elsewhere(entry.captures) or opened.add(entry, time.time_ns()))
             if not known:
                 break
             left_out += [captures[place].path for place in sorted(known)]

@@ -79,7 +79,7 @@ def render_store(known: dict[str, Any]) -> str:
     lines = [
         f"Record:    {known['path']}",
         f"Version:   {known['version']}",
-        f"Size:      {known['size']:,} bytes",
+        *([f"Size:      {known['size']:,} bytes"] if known["size"] is not None else []),
         f"Audits:    {known['audits']:,}",
         f"Sensors:   {known['sessions']:,} times started",
         f"Captures:  {known['captures']:,}",

@@ -20,6 +20,7 @@ from typing import Final
 from monitor.cli import (
     audit,
     doctor,
+    elastic,
     explain,
     findings,
     flows,
@@ -36,7 +37,7 @@ from monitor.cli import (
 )
 from monitor.cli.arguments import Parser, general
 from monitor.cli.messages import Messages
-from monitor.exit_status import FAILURE, MISTAKE, Ended, OperatorMistake, OutputFailure
+from monitor.exit_status import FAILURE, MISTAKE, Ended, OperatorMistake, OutOfReach, OutputFailure
 from parsers import VERSION
 
 COMMANDS: Final = (
@@ -53,6 +54,7 @@ COMMANDS: Final = (
     policy,
     settings,
     store,
+    elastic,
     doctor,
     schema,
 )
@@ -108,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OutputFailure as error:
         messages.error(str(error))
         return error.status
+    except OutOfReach as error:
+        messages.error(str(error))
+        return FAILURE
     except BrokenPipeError:
         return _reader_gone()
     except (Ended, KeyboardInterrupt) as error:

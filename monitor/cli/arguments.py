@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake
 from monitor.output import Output
-from monitor.store.location import default_path, named_path
+from monitor.store.location import VARIABLE, default_path, named_path
 from monitor.times import parse_time
 from reports.visible import visible
 
 if TYPE_CHECKING:
     from monitor.capture_arguments import CaptureArgument, SensorName
     from monitor.config import Settings
+    from monitor.elastic.cluster import Target
     from rules.topology import Topology
 
 Run = Callable[[argparse.Namespace, Messages], int]
@@ -86,9 +87,13 @@ def add_topology(parser: argparse.ArgumentParser, fallback: str) -> None:
 
 
 def add_store(parser: argparse.ArgumentParser, fallback: str) -> None:
-    """Which record is meant; `store_path` reads it."""
+    """Which record is meant; `store_path` reads it, or `store_place` where a cluster will do."""
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--store", metavar="URL", help="the record: sqlite:///FILE, from the root sqlite:////FILE")
+    one.add_argument(
+        "--store",
+        metavar="URL",
+        help="the record: sqlite:///FILE, from the root sqlite:////FILE, in Elasticsearch https://HOST:9200",
+    )
     one.add_argument(
         "--config", metavar="FILE", help=f"settings of the service, whose record is meant; else {fallback}"
     )
@@ -102,6 +107,16 @@ def store_path(arguments: argparse.Namespace) -> str | None:
     if arguments.config is not None:
         return load_settings(arguments.config).store or default_path()
     return named_path(arguments.store)
+
+
+def store_place(arguments: argparse.Namespace) -> str | Target | None:
+    """As `store_path`, or the cluster that --store https://… or $EDGEWARDEN_STORE names. Raises OperatorMistake."""
+    from monitor.elastic.cluster import from_url, is_cluster
+
+    url = arguments.store if arguments.store is not None else os.environ.get(VARIABLE, "")
+    if arguments.config is None and is_cluster(url):
+        return from_url(url)
+    return store_path(arguments)
 
 
 def load_settings(path: str) -> Settings:

@@ -18,7 +18,7 @@ from monitor.cli.arguments import (
     load_topology,
     moment,
     octets_to_read,
-    store_path,
+    store_place,
     topology_path,
 )
 from monitor.cli.messages import Messages
@@ -28,8 +28,11 @@ from monitor.store.location import prepare_default
 from rules.names import SEVERITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from monitor.audit import Audit
     from monitor.capture_arguments import CaptureArgument
+    from monitor.elastic.cluster import Target
     from monitor.replay import Settings
     from rules.topology import Topology
 
@@ -43,7 +46,8 @@ def add(commands: Any) -> None:
         description="Reads captures, classifies every flow, judges it against the declared topology and says what was\n"
         "seen: verdict, findings with their reasons, paths used, attempts, and what could not be seen.",
         example="edgewarden audit --topology contoso.yaml external=outside.pcapng internal=inside.pcapng\n"
-        "edgewarden audit --store sqlite:///record.db --evidence evidence/ external=monday/ internal=tuesday.pcap.zst",
+        "edgewarden audit --store sqlite:///record.db --evidence evidence/ external=monday/ internal=tuesday.pcap.zst\n"
+        "edgewarden audit --store https://es01.contoso.net:9200 external=outside.pcapng internal=inside.pcapng",
     )
     add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of the result (default text)")
@@ -90,12 +94,8 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if arguments.time_from is not None and arguments.time_to is not None and arguments.time_from >= arguments.time_to:
         raise OperatorMistake("--from is not before --to: nothing lies between them")
 
-    store = store_path(arguments)
-    if store is not None:
-        from monitor.store.sqlite import check_writable
-
-        prepare_default(store)
-        check_writable(store)
+    place = store_place(arguments)
+    store = _writable(place, messages)
 
     from monitor.audit import audit
     from monitor.evidence import PACKETS
@@ -121,7 +121,8 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         for note in outcome.notes:
             messages.warning(note)
         if store is not None:
-            statuses.append(_record(store, topology, outcome, settings, arguments.evidence, messages))
+            assert place is not None
+            statuses.append(_record(store, place, topology, outcome, settings, arguments.evidence, messages))
         render = render_json if arguments.format == "json" else render_text
         out.write_text(render(outcome.result))
         report.write(outcome.result)
@@ -134,6 +135,21 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     if outcome.inconclusive:
         statuses.append(INCONCLUSIVE)
     return gravest(statuses)
+
+
+def _writable(place: str | Target | None, messages: Messages) -> str | None:
+    """The file that the record is written into. Raises OperatorMistake, OutputFailure."""
+    if place is None:
+        return None
+    if not isinstance(place, str):
+        from monitor.elastic import spool
+
+        return spool.begin(place, messages)
+    from monitor.store.sqlite import check_writable
+
+    prepare_default(place)
+    check_writable(place)
+    return place
 
 
 def _second_reading(outcome: Audit, captures: list[CaptureArgument], folder: str | None, *, opinions: bool) -> None:
@@ -155,19 +171,32 @@ def _second_reading(outcome: Audit, captures: list[CaptureArgument], folder: str
 
 
 def _record(
-    store: str, topology: Topology, outcome: Audit, settings: Settings, folder: str | None, messages: Messages
+    store: str,
+    place: str | Target,
+    topology: Topology,
+    outcome: Audit,
+    settings: Settings,
+    folder: str | None,
+    messages: Messages,
 ) -> int:
-    """Write the record; the status of that. The result is printed whatever became of it."""
+    """Write the record, and ship it where the place is a cluster; the status of that. The result is printed whatever
+    became of it."""
     from monitor.audit import audit
+    from monitor.elastic import spool
     from monitor.record import record
     from monitor.replay import Settings
-    from monitor.store.entry import evidence_of
+    from monitor.store.entry import Capture, evidence_of
+
+    def elsewhere(captures: Sequence[Capture]) -> list[int]:
+        return [] if isinstance(place, str) else spool.known_there(place, captures)
 
     window = (settings.time_from, settings.time_to)
     alone = Settings(*window, programs=settings.programs)
     evidence = evidence_of(folder, outcome.result["findings"]) if folder is not None else {}
     try:
-        for sentence in record(store, outcome, window, evidence, lambda rest: audit(topology, rest, alone, split=True)):
+        for sentence in record(
+            store, outcome, window, evidence, lambda rest: audit(topology, rest, alone, split=True), elsewhere
+        ):
             messages.warning(sentence)
     except OperatorMistake as error:
         messages.error(str(error))
@@ -175,7 +204,7 @@ def _record(
     except OutputFailure as error:
         messages.error(str(error))
         return error.status
-    return DONE
+    return DONE if isinstance(place, str) else spool.ship(store, place, messages)
 
 
 def _failing(fail_on: str) -> int:

@@ -13,7 +13,7 @@ from monitor.cli.arguments import (
     command,
     load_settings,
     load_topology,
-    store_path,
+    store_place,
     topology_path,
 )
 from monitor.cli.messages import Messages
@@ -45,8 +45,8 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
+    from monitor.store.asking import asking
     from monitor.store.questions import Filter, listing
-    from monitor.store.sqlite import reading
 
     wanted = arguments.finding.lower()
     if not re.fullmatch("[0-9a-f]{6,16}", wanted):
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         topology = load_topology(path)
     elif arguments.config is not None:
         topology = load_settings(arguments.config).topology
-    with reading(store_path(arguments) or default_path()) as connection:
+    with asking(store_place(arguments) or default_path()) as connection:
         found = listing(connection, Filter(finding=wanted))["findings"]
     if not found:
         raise OperatorMistake(f"no finding in the record begins with '{wanted}' (edgewarden findings lists them)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from monitor.cli.arguments import add_output, add_store, command, moment, store_path
+from monitor.cli.arguments import add_output, add_store, command, moment, store_place
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, OperatorMistake
 from monitor.output import Output
@@ -22,7 +22,8 @@ def add(commands: Any) -> None:
         description="Asks the record that audits and sensors wrote: violations by finding, all summed, and attempts.\n"
         "What a sensor saw of a finding in a quarter of an hour counts whole when it reaches into the time asked for.",
         example="edgewarden findings --store sqlite:///record.db --severity high\n"
-        "edgewarden findings --format json --from 2026-11-22 --to 2026-11-23 --component edge01.contoso.net",
+        "edgewarden findings --format json --from 2026-11-22 --to 2026-11-23 --component edge01.contoso.net\n"
+        "edgewarden findings --store https://es01.contoso.net:9200 --rule director-bypass-sip",
     )
     add_store(parser, "$EDGEWARDEN_STORE, else the one in the state folder")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="of the list (default text)")
@@ -36,8 +37,8 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
+    from monitor.store.asking import asking
     from monitor.store.questions import Filter, listing
-    from monitor.store.sqlite import reading
     from reports.render import render_findings, render_json
     from rules.catalogue import RULE_IDS
 
@@ -53,7 +54,8 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         arguments.rule,
         arguments.component,
     )
-    with reading(store_path(arguments) or default_path()) as connection:
+    window = (arguments.time_from, arguments.time_to)
+    with asking(store_place(arguments) or default_path(), window) as connection:
         found = listing(connection, chosen)
     with Output(arguments.output) as out:
         out.write_text(render_json(found) if arguments.format == "json" else render_findings(found))

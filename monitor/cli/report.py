@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitor.cli.arguments import add_output, add_store, command, store_path
+from monitor.cli.arguments import add_output, add_store, command, store_place
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, OperatorMistake
 from monitor.output import Output
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.periods import parse_period, zone_named
     from monitor.reporting import Asked, rendered, report_of
-    from monitor.store.sqlite import reading
+    from monitor.store.asking import asking
 
     if arguments.format in NOT_BUILT:
         raise OperatorMistake(NOT_BUILT[arguments.format])
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         raise OperatorMistake(str(error)) from None
     if period.start >= now:
         raise OperatorMistake(f"the period {arguments.period} has not begun yet")
-    with reading(store_path(arguments) or default_path()) as connection:
+    with asking(store_place(arguments) or default_path()) as connection:
         report = report_of(connection, Asked(period, zone, arguments.zone), now)
     with Output(arguments.output) as out:
         out.write_text(rendered(report, arguments.format, zone))

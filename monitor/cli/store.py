@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from monitor.cli.arguments import add_output, add_store, command, store_path
+from monitor.cli.arguments import add_output, add_store, command, store_place
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE
 from monitor.output import Output
@@ -40,28 +40,32 @@ def add(commands: Any) -> None:
 
 
 def run_info(arguments: argparse.Namespace, messages: Messages) -> int:
+    from monitor.store.asking import asking
     from monitor.store.questions import info
-    from monitor.store.sqlite import reading
     from reports.render import render_store
 
-    path = store_path(arguments) or default_path()
-    with reading(path) as connection:
+    store = store_place(arguments) or default_path()
+    with asking(store) as connection:
         known = info(connection)
-    size = sum(os.path.getsize(name) for name in (path, f"{path}-wal") if os.path.exists(name))
-    known["watched"] = [_sensor(path, watched) for watched in known["watched"]]
+    if isinstance(store, str):
+        name = store
+        size = sum(os.path.getsize(path) for path in (store, f"{store}-wal") if os.path.exists(path))
+    else:
+        name, size = f"{store.name}, namespace {store.namespace}", None
+    known["watched"] = [_sensor(store if isinstance(store, str) else None, watched) for watched in known["watched"]]
     recorded = tuple(iso_or_none(moment) for moment in known["recorded"])
     with Output(arguments.output) as out:
-        out.write_text(render_store({**known, "path": path, "size": size, "recorded": recorded}))
+        out.write_text(render_store({**known, "path": name, "size": size, "recorded": recorded}))
     return DONE
 
 
-def _sensor(path: str, watched: Watched) -> dict[str, Any]:
-    """What a sensor watched, as the page shows it."""
+def _sensor(path: str | None, watched: Watched) -> dict[str, Any]:
+    """What a sensor watched, as the page shows it. path: None where only its own machine knows whether it lives."""
     from monitor.store.spans import KILLED
     from monitor.watermark import lives
 
     gaps: list[tuple[str | None, str | None, str]] = [(iso(gap.first), iso(gap.last), gap.why) for gap in watched.gaps]
-    if watched.open is not None and not lives(path, watched.open):
+    if path is not None and watched.open is not None and not lives(path, watched.open):
         gaps.append((iso(watched.spans[-1][1]) if watched.spans else None, None, KILLED))
     return {
         "sensor": watched.sensor,

@@ -20,11 +20,16 @@ _FORMS: Final = (
 
 
 def default_path() -> str:
-    """The record nobody named: `edgewarden/record.db` in $XDG_STATE_HOME (an absolute path, else ~/.local/state)."""
+    """The record nobody named: `record.db` in the state folder."""
+    return os.path.join(state_folder(), "record.db")
+
+
+def state_folder() -> str:
+    """`edgewarden` in $XDG_STATE_HOME (an absolute path, else ~/.local/state)."""
     folder = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(folder):  # the XDG base directory specification: a relative path is to be ignored
         folder = os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(folder, "edgewarden", "record.db")
+    return os.path.join(folder, "edgewarden")
 
 
 def named_path(option: str | None) -> str | None:
@@ -39,7 +44,7 @@ def named_path(option: str | None) -> str | None:
 def path_of(url: str) -> str:
     """The absolute path that a URL names. Raises OperatorMistake."""
     if url.startswith(("https://", "http://")):
-        raise OperatorMistake(f"--store {url}: records in Elasticsearch are not built yet in this version")
+        raise OperatorMistake(f"--store {url}: what is asked for here needs a file (say {_FORMS})")
     if not url.startswith(_SQLITE) or "\0" in url:
         raise OperatorMistake(f"'{url}' names no record (say {_FORMS})")
     name = url[len(_SQLITE) :]
@@ -48,8 +53,8 @@ def path_of(url: str) -> str:
 
 def prepare_default(path: str) -> None:
     """Make the state folder, for its owner alone, when the record is to be made there. Raises OutputFailure."""
-    if path == default_path():
-        folder = os.path.dirname(path)
+    folder = os.path.dirname(path)
+    if folder == state_folder():
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:

@@ -58,7 +58,7 @@ class Record:
 
         recorded: now, in nanoseconds. Raises OutputFailure, OperatorMistake.
         """
-        with self._transaction():
+        with self.transaction():
             known = self._known(entry.captures)
             if not known:
                 self._insert(entry, recorded)
@@ -66,7 +66,7 @@ class Record:
 
     def begin(self, run: LiveRun, recorded: int) -> int:
         """Enter a live session that begins; its number. Raises OutputFailure, OperatorMistake."""
-        with self._transaction():
+        with self.transaction():
             number = self._row(
                 "runs",
                 kind=SENSOR,
@@ -98,7 +98,7 @@ class Record:
 
         Raises OutputFailure, OperatorMistake.
         """
-        with self._transaction():
+        with self.transaction():
             self._insert_deltas(run, deltas)
             self.connection.executemany("DELETE FROM evidence WHERE path = ?", ((path,) for path in without))
             if deltas.span is not None:
@@ -109,7 +109,7 @@ class Record:
 
         fed: packets it had read. began: when, so that a record made anew is not taken for the one it wrote.
         """
-        with self._transaction():
+        with self.transaction():
             known = self.connection.execute(
                 "SELECT max(last), sum(packets + interrupted), max(coalesce(closed, 0)) FROM coverage "
                 "WHERE run = (SELECT id FROM runs WHERE id = ? AND recorded = ? AND kind = ?)",
@@ -122,12 +122,12 @@ class Record:
         return max(lost, 0)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing; nothing where the body leaves by an exception. Raises OutputFailure, OperatorMistake."""
         with told(self.path):
             patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"), self.patience)
             try:
-                yield
+                yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:  # a full disk may have ended it

@@ -121,7 +121,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
         ["findings", "--store", "sqlite:////nonexistent/record.db"],
         ["findings", "--rule", "no-such-rule"],
         ["findings", "--config", "c.yaml"],
-        ["store", "info", "--store", "https://es01.contoso.net:9200"],
+        ["store", "info", "--store", "http://es01.contoso.net:9200"],
         ["audit", "--waivers", "w.yaml", "external=x"],
         ["audit", "--filter", "tcp prot 443", "external=" + CLEAN["external"]],
         ["flows", "--format", "xml", "x"],

@@ -53,6 +53,8 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "settings schema",
         "settings new",
         "store info",
+        "elastic setup",
+        "elastic status",
         "schema",
     }
 
