@@ -39,8 +39,8 @@ class Hit:
     subject_column: str | None  # flow column that tells findings of this rule apart; None: no subject
     port_or_class: str  # a listener's port, else its class; "" where the protocol has no ports
     service: str  # name of the recognised service, "" without payload
-    of_silence: bool = False  # says that nobody answered, which a tap that shows one direction cannot know
     at_port: str = ""  # how `reason` names transport and ports: "TCP 5061"; a class as "a port of TCP 1-52"
+    of_silence: bool = False  # says that nobody answered, which a tap that shows one direction cannot know
 
 
 @dataclass(frozen=True, slots=True)
