@@ -74,7 +74,8 @@ class Judge:
         self._rules: list[tuple[Rule, str]] = []  # all that are not off, with the severity that counts
         self._unlisted: tuple[Rule, str] | None = None
         self._known: dict[tuple[Observation, Detail], Verdict] = {}
-        self._nearest = Nearest(self.site.legs, self.site.endpoints)
+        legs = tuple(leg for leg in self.site.legs if behind_lb or not leg.behind_balancer)
+        self._nearest = Nearest(legs, self.site.endpoints)
         for entry in catalogue():
             if entry.rule is None:
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -134,7 +134,11 @@ def _row(
         if key in entry
     }
     written = entry.get("legs", ({},))
-    parts = tuple(before[name] for name in entry["replaces"]) if written == "replaced" else ()
+    parts: tuple[Row, ...] = ()
+    if written == "replaced":
+        parts = tuple(before[name] for name in entry["replaces"])
+    elif written == "balanced":
+        parts = tuple(_at_nodes(row) for row in before.values() if _virtual(row))
     return Row(
         id=row_id,
         order=places[row_id],
@@ -151,6 +155,35 @@ def _row(
         documents=tuple(entry["documents"]),
         purpose=str(entry.get("purpose", "")),
     )
+
+
+_NODE_OF: Final[Mapping[str, str]] = {
+    "edge-ext-vip-access": "edge-ext-access",
+    "edge-ext-vip-webconf": "edge-ext-webconf",
+    "edge-ext-vip-av": "edge-ext-av",
+    "edge-ext-access-or-vip": "edge-ext-access",
+    "edge-int-vip": "edge-int",
+}
+"""Word for a virtual address → word for the nodes behind it."""
+
+
+def _virtual(row: Row) -> bool:
+    return any(word in _NODE_OF for leg in row.legs for word in (leg.source, leg.destination))
+
+
+def _at_nodes(row: Row) -> Row:
+    """The row as it looks behind the balancer."""
+    legs: list[LegSpec] = []
+    for leg in row.legs:
+        moved = replace(
+            leg,
+            source=_NODE_OF.get(leg.source, leg.source),
+            destination=_NODE_OF.get(leg.destination, leg.destination),
+        )
+        legs.append(moved)
+        if leg.destination in _NODE_OF and row.position == "external":
+            legs.append(replace(moved, source="balancer"))
+    return replace(row, legs=tuple(legs))
 
 
 def _leg(row_id: str, entry: dict[str, Any]) -> LegSpec:

@@ -47,11 +47,11 @@ def held_back(topology: Topology, row: Row, part: Row, pool: EdgePool | None) ->
     for other in table().replacements(row.id):
         if other.plan is not None and follows(other, pool):
             return Hold(f"{other.id} takes its place in the {_PLANS[other.plan]} plan", listens=True)
-    for name in part.needs:
+    for name in dict.fromkeys((*row.needs, *part.needs)):
         why = missing(name, topology, pool)
         if why is not None:
             return Hold(why, listens=True)
-    if row.optional and row.id not in topology.policy.optional_paths:
+    if part.optional and part.id not in topology.policy.optional_paths:
         return Hold("off by default; policy.optional_paths turns it on", listens=True)
     return None
 
@@ -84,14 +84,13 @@ def follows(row: Row, pool: EdgePool | None) -> bool:
 def _lacking(pool: EdgePool) -> set[str]:
     """Words for virtual addresses that the pool has not."""
     vips = pool.vips
-    outside = (
-        (names.EDGE_EXT_VIP_ACCESS, vips.access),
-        (names.EDGE_EXT_VIP_WEBCONF, vips.webconf),
-        (names.EDGE_EXT_VIP_AV, vips.av),
+    there = (
+        (names.EDGE_EXT_VIP_ACCESS, vips.access.all),
+        (names.EDGE_EXT_VIP_WEBCONF, vips.webconf.all),
+        (names.EDGE_EXT_VIP_AV, vips.av.all),
+        (names.EDGE_INT_VIP, vips.internal),
     )
-    return {role for role, addresses in outside if not addresses.all} | (
-        set() if vips.internal else {names.EDGE_INT_VIP}
-    )
+    return {role for role, addresses in there if not addresses}
 
 
 # --- features --------------------------------------------------------------------------------------------------------

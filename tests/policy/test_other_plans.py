@@ -135,22 +135,53 @@ def test_the_balancer_may_speak_for_a_node_that_looks_something_up() -> None:
         assert (verdict.verdict, verdict.path) == (ALLOWED, "ext-hlb-node-outbound")
 
 
-def test_a_leg_from_the_balancer_is_allowed_behind_it_alone() -> None:
+def behind() -> Bench:
     topology = contoso_as("hlb")
-    addresses = tuple(topology.edge_pools[0].vips.access.public)
-    site = Bench(
+    first = topology.edge_pools[0].vips.access.public[0]
+    return Bench(
         replace(
             topology,
-            lb=Balancers(external_snat=(addresses[0] + 80,), self_addresses=(addresses[0] + 81,)),
+            lb=Balancers(external_snat=(first + 80,), self_addresses=(first + 81,)),
             sensors=(Sensor("behind", "external", behind_lb=True),),
         )
     )
-    seen = site.observe("203.0.113.90:40000", "203.0.113.12:443/tcp", TLS)
-    verdict = Judge(site.topology, "external", behind_lb=True, site=site.site).judge(seen)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "wire", "elsewhere"),
+    [
+        # from the balancer: virtual, source and own address
+        ("203.0.113.10:40000", "203.0.113.12:443/tcp", TLS, "out-of-scope"),
+        ("203.0.113.90:40000", "203.0.113.12:5061/tcp", MTLS, "out-of-scope"),
+        ("203.0.113.91:40000", "203.0.113.22:443/tcp", SILENT, "out-of-scope"),
+        # the client's address is kept, the virtual address has become the node's
+        (USER, "203.0.113.12:443/tcp", TLS, VIOLATION),
+        ("198.51.100.10:41000", "203.0.113.12:5061/tcp", MTLS, VIOLATION),
+        ("192.0.2.25:50300", "203.0.113.23:443/tcp", TLS, VIOLATION),
+        ("192.168.10.90:52000", "172.25.33.11:5061/tcp", MTLS, VIOLATION),
+        ("192.168.20.7:50030", "172.25.33.10:3478/udp", TURN, VIOLATION),
+        # and what a node opens has not met the balancer yet
+        ("203.0.113.12:49888", "198.51.100.10:5061/tcp", MTLS, VIOLATION),
+        ("203.0.113.13:49500", "198.51.100.200:5061/tcp", MTLS, VIOLATION),
+    ],
+)
+def test_between_balancer_and_nodes(source: str, destination: str, wire: Any, elsewhere: str) -> None:
+    """Allowed at a sensor that stands there, and there alone."""
+    site = behind()
+    seen = site.observe(source, destination, wire)
+    place = position(source, destination)
+    verdict = Judge(site.topology, place, behind_lb=True, site=site.site).judge(seen)
     assert (verdict.verdict, verdict.path) == (ALLOWED, "ext-hlb-leg")
-    assert Judge(site.topology, "external", site=site.site).judge(seen).verdict == "out-of-scope"
-    probe = site.observe("203.0.113.91:40000", "203.0.113.32:3478/udp", TURN)
-    assert Judge(site.topology, "external", behind_lb=True, site=site.site).judge(probe).path == "ext-hlb-leg"
+    away = Judge(site.topology, place, site=site.site).judge(seen)
+    assert away.verdict == elsewhere
+    assert "ext-hlb-leg" not in {hit.nearest_path for hit in away.hits}
+
+
+def test_media_from_the_balancer_is_no_better_behind_it() -> None:
+    site = behind()
+    seen = site.observe("203.0.113.90:40000", "203.0.113.32:3478/udp", TURN)
+    verdict = Judge(site.topology, "external", behind_lb=True, site=site.site).judge(seen)
+    assert (verdict.verdict, verdict.rules) == (VIOLATION, ("hlb-av-snat",))
 
 
 def test_past_the_next_hop_where_the_site_lets_it() -> None:
