@@ -313,6 +313,7 @@ class Cast:
         director = isinstance(topology.next_hop(self.edge_pool), DirectorPool)
         return {
             "director": director,
+            "meeting name": bool(topology.simple_urls.meet),
             "no director": not director,
             "balanced outside": self.edge_pool.balanced_outside,
             "balanced inside": self.edge_pool.balanced_inside,
