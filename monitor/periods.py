@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -64,6 +65,7 @@ def zone_name(zone: tzinfo) -> str:
     return zone.key if isinstance(zone, ZoneInfo) else "UTC"
 
 
+@lru_cache(maxsize=2048)  # a schedule asks about the wall times of the same few days again and again
 def instant(wall: datetime, zone: tzinfo) -> datetime:
     """The first moment, in UTC, at which a clock in `zone` shows the wall time (without zone) or a later one."""
     early = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
