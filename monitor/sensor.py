@@ -126,13 +126,6 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
     """A worker's life, from the moment on at which it has no rights; the exit status."""
     stop = Stop()
     signals.release()
-    try:
-        return _work(task, sockets, stop, messages)
-    finally:
-        signals.hold()
-
-
-def _work(task: Task, sockets: Sequence[socket.socket], stop: Stop, messages: Messages) -> int:
     from monitor.store.sqlite import check_writable
 
     check_writable(task.record)

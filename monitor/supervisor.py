@@ -72,7 +72,10 @@ def supervise(jobs: Sequence[Job], user: User | None, signals: Signals, messages
             place.worker = launch(user, sockets)
             if place.worker == 0:
                 signals.forget(signal.SIGCHLD, signal.SIGHUP)
-                return place.job.work(sockets, signals)
+                try:
+                    return place.job.work(sockets, signals)
+                finally:
+                    signals.hold()
             place.born, place.due = time.monotonic(), None
             place.lives += 1
         waiting = [place.due for place in places if place.due is not None]

@@ -91,7 +91,10 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     signals = Signals()
     worker = launch(user, sockets)
     if worker == 0:
-        return work(task, sockets, signals, messages)
+        try:
+            return work(task, sockets, signals, messages)
+        finally:
+            signals.hold()
     return wait(worker, signals, messages)
 
 

@@ -67,6 +67,18 @@ def test_both_directions_are_heard(opened: Callable[..., Ring]) -> None:
     assert drain(one) == [frame(1)]
 
 
+def test_what_is_for_others_is_heard_too(opened: Callable[..., Ring]) -> None:
+    """A tap is nobody's destination; the interface must be promiscuous as long as we listen."""
+    one = opened()
+    assert "promiscuity 1" in shown(FAR)
+    one.close()
+    assert "promiscuity 0" in shown(FAR)
+
+
+def shown(interface: str) -> str:
+    return subprocess.run(["ip", "-d", "link", "show", interface], capture_output=True, text=True, check=True).stdout
+
+
 def test_what_finds_no_room_is_counted(opened: Callable[..., Ring], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ring, "BLOCKS", 2)
     one = opened()

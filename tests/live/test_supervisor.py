@@ -28,12 +28,6 @@ def work(name, sockets, signals):
     from monitor.sensor import Stop
     stop = Stop()
     signals.release()
-    try:
-        return lived(name, sockets, stop)
-    finally:
-        signals.hold()
-
-def lived(name, sockets, stop):
     lives = len(os.listdir(folder))
     with open(f"{folder}/{name}.{os.getpid()}", "w") as file:
         file.write(f"{len(sockets)}")
