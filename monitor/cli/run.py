@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from monitor.config import Settings
+    from monitor.config import Elasticsearch, Settings
     from monitor.launcher import Signals
     from monitor.supervisor import Job
 
@@ -28,10 +28,11 @@ def add(commands: Any) -> None:
         commands,
         "run",
         run,
-        summary="the service: every sensor of the settings, under one supervisor",
-        description="Starts a worker for each sensor of the topology that names interfaces, and keeps it alive: one\n"
-        "that dies is started again, after a second at first and a minute at last, and the gap stays on record.\n"
-        "Workers have no rights; the supervisor reads no packet. Ends on SIGTERM or SIGINT, when all have drained.\n"
+        summary="the service: sensors, reports and shipping under one supervisor",
+        description="Starts a worker for each sensor of the topology that names interfaces, one for reports and one\n"
+        "that ships the record, as the settings say, and keeps them alive: one that dies is started again, after a\n"
+        "second at first and a minute at last, and a sensor's gap stays on record. Workers have no rights; the\n"
+        "supervisor reads no packet. Ends on SIGTERM or SIGINT, when all have drained.\n"
         "The settings are read once: SIGHUP says so and changes nothing, a restart does.",
         example="edgewarden run --config /etc/edgewarden/edgewarden.yaml",
     )
@@ -71,13 +72,28 @@ def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
             jobs.append(Job(f"sensor {visible(sensor.name)}", partial(work, task, messages=messages), interfaces))
     if settings.reports:
         jobs.append(Job("the maker of reports", partial(_make_reports, settings, record, messages=messages)))
+    if settings.elasticsearch is not None:
+        jobs.append(Job("the outbox", partial(_ship, settings.elasticsearch, record, messages=messages)))
     return jobs
+
+
+# What works in a worker is imported there: the supervisor has one thread, and some of these libraries start more.
 
 
 def _make_reports(
     settings: Settings, record: str, sockets: Sequence[socket.socket], signals: Signals, *, messages: Messages
 ) -> int:
-    """Here, as the supervisor must not import what starts threads."""
     from monitor.scheduler import work
 
     return work(settings.reports, record, sockets, signals, messages=messages)
+
+
+def _ship(
+    settings: Elasticsearch, record: str, sockets: Sequence[socket.socket], signals: Signals, *, messages: Messages
+) -> int:
+    from monitor.elastic.cluster import from_settings
+    from monitor.elastic.outbox import serve
+
+    target = from_settings(settings)
+    messages.note(f"ships the record to {target.name}")
+    return serve(record, target, signals, messages)

@@ -16,7 +16,7 @@ from monitor.cli.arguments import (
     command,
     load_settings,
     load_topology,
-    store_path,
+    store_place,
     topology_path,
 )
 from monitor.cli.messages import Messages
@@ -68,6 +68,7 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
+    from monitor.elastic.spool import path_of as spool_of
     from monitor.launcher import Signals, choose_user, launch, make_folders, wait
     from monitor.ring import open_socket
     from monitor.sensor import Task, work
@@ -76,10 +77,11 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     topology = _topology(arguments, settings)
     interfaces = tuple(dict.fromkeys(arguments.interface))
     in_kernel, behind = _filter(arguments.filter, interfaces)
-    record = store_path(arguments) or default_path()
+    place = store_place(arguments) or default_path()
+    record, cluster = (place, None) if isinstance(place, str) else (spool_of(place), place)
     evidence = settings.evidence if settings is not None else None
     sensor = _sensor(arguments, topology)
-    task = Task(topology, sensor, interfaces, record, evidence, behind, arguments.seconds)
+    task = Task(topology, sensor, interfaces, record, evidence, behind, arguments.seconds, cluster)
 
     sockets = [open_socket(interface, in_kernel.get(interface, ())) for interface in interfaces]
     named = arguments.user or (settings.user if settings is not None else None)

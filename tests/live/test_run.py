@@ -96,18 +96,24 @@ def test_messages_as_the_settings_say(service: Any) -> None:
     assert {line["level"] for line in lines} <= {"info", "warning"}
 
 
-REPORTS = "reports: [{name: daily, every: day, deliver: [{folder: reports}]}]\n"
+ALL = """
+reports: [{name: daily, every: day, deliver: [{folder: reports}]}]
+elasticsearch: {hosts: https://127.0.0.1:9200}
+"""
 
 
-def test_reports_are_made_by_a_worker_of_their_own_that_comes_back(service: Any, place: Path) -> None:
-    running = service(REPORTS)
+def test_reports_and_the_outbox_are_workers_of_their_own_and_come_back(service: Any, place: Path) -> None:
+    """Nobody answers at the cluster in this namespace; that ends nothing."""
+    running = service(ALL)
     running.says("makes reports: daily")
+    running.says("ships the record to https://127.0.0.1:9200")
     assert (place / "reports").is_dir()
     before = running.workers()
-    assert len(before) == 3
+    assert len(before) == 4
     for worker in before:
         os.kill(worker, signal.SIGKILL)
     wait_for(lambda: running.told().count("makes reports: daily") == 2, 60)
+    wait_for(lambda: running.told().count("ships the record") == 2, 60)
     wait_for(lambda: running.told().count("listening to") == 4, 60)
     assert not set(running.workers()) & set(before)
     assert running.end() == 0

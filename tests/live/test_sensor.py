@@ -161,6 +161,18 @@ def test_a_killed_worker_is_a_failure_and_what_was_recorded_stays(
     assert asked(record, capfd)
 
 
+def test_a_cluster_that_is_away_costs_the_shipping_and_not_what_was_heard(
+    sensor: Any, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody answers in this namespace: all is in the spool, and the status says that it stayed there."""
+    running = sensor("--store", "https://127.0.0.1:9200")
+    send(BROKEN["external"])
+    assert running.end() == 4
+    [spool] = (place / "state" / "edgewarden").glob("spool-*.db")
+    assert f"what was recorded stays in {spool}" in running.told()
+    assert asked(spool, capfd)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
