@@ -93,7 +93,8 @@ def test_a_report_and_an_explanation_are_the_same(
     monkeypatch.setenv("EDGEWARDEN_ELASTIC_NAMESPACE", namespace)
     ship(record, target)
     for command in (
-        ["report", "--period", "2026-11-22", "--format", "csv"],
+        ["report", "--period", "2026-11-22", "--format", "json"],
+        ["report", "--period", "2026-11-22T09:00..2026-11-22T10:00", "--format", "csv"],
         ["explain", "67e9d226b26b9a4c", "--format", "json"],
     ):
         told = []
