@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _QUEUED: Final = (*ENDING, signal.SIGCHLD)
 
+_BESIDE: Final = ("-wal", "-shm")  # what SQLite keeps beside a file that is open
+
 
 class Signals:
     """From its making on, signals of this process wait until `next` asks for one."""
@@ -132,12 +134,14 @@ def choose_user(name: str | None, record: str, folders: Sequence[str] = ()) -> t
     refused = _refused(user, record, folders)
     if refused is None:
         return user, None
-    sentence = f"user {user.name} may not use {visible(refused)}"
+    place = visible(refused)
     if name is None:
-        return None, f"{sentence}: workers stay root, without any capability"
-    raise OperatorMistake(
-        f"{sentence}, where it must read and write: chown {user.name} {visible(refused)}, or name another place"
-    )
+        return None, f"user {user.name} may not use {place}: workers stay root, without any capability"
+    if refused in (record, *(f"{record}{more}" for more in _BESIDE), os.path.dirname(record), *folders):
+        remedy = f"chown {user.name} {place}, or name another place"
+    else:
+        remedy = "name a place that it can reach, such as sqlite:////var/lib/edgewarden/record.db"
+    raise OperatorMistake(f"user {user.name} may not use {place}, where it must read and write: {remedy}")
 
 
 def make_folders(user: User | None, folders: Sequence[str]) -> None:
@@ -163,5 +167,6 @@ def _refused(user: User, record: str, folders: Sequence[str]) -> str | None:
         while not os.path.exists(made):
             made = os.path.dirname(made)
         wanted += way_to(made, os.W_OK if made == folder else 0)
-    wanted += [(file, os.R_OK | os.W_OK) for file in (record, f"{record}-wal", f"{record}-shm") if os.path.exists(file)]
+    files = (record, *(f"{record}{more}" for more in _BESIDE))
+    wanted += [(file, os.R_OK | os.W_OK) for file in files if os.path.exists(file)]
     return first_refusal(user, wanted)

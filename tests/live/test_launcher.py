@@ -119,6 +119,15 @@ def test_a_record_that_belongs_to_root(place: Path) -> None:
         choose_user("nobody", str(place / "record.db"))
 
 
+def test_a_place_that_the_user_cannot_reach(place: Path) -> None:
+    """To give root's home away is no remedy."""
+    home = place / "home"
+    (home / "state").mkdir(parents=True)
+    home.chmod(0o700)
+    with pytest.raises(OperatorMistake, match=f"may not use {home}, where .*: name a place that it can reach"):
+        choose_user("nobody", str(home / "state" / "record.db"))
+
+
 def test_evidence_that_belongs_to_root(place: Path) -> None:
     os.chown(place, NOBODY.uid, NOBODY.gid)
     (place / "evidence").mkdir()

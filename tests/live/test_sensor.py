@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from monitor.cli import main
+from monitor.ring import BLOCK, BLOCKS
 from tests.house.captures import BROKEN, CLEAN, ROOT, TOPOLOGY
 from tests.live.process import EDGEWARDEN, Running, lengths, send
-from tests.live.wire import FAR, NEAR, command, wait_for
+from tests.live.wire import FAR, NEAR, command, frame, speaker, wait_for
 
 pytestmark = pytest.mark.usefixtures("wire")
 
@@ -159,6 +160,28 @@ def test_a_killed_worker_is_a_failure_and_what_was_recorded_stays(
     assert running.process.wait(30) == 4
     assert "the process that works on packets was killed by SIGKILL" in running.told()
     assert asked(record, capfd)
+
+
+def test_what_the_kernel_had_to_drop_is_on_record_and_says_nothing_for_sure(sensor: Any, place: Path) -> None:
+    """Half as much again as the ring holds, while nobody takes anything out of it."""
+    record = place / "record.db"
+    running = sensor("--store", f"sqlite:///{record}")
+    [worker] = running.workers()
+    os.kill(worker, signal.SIGSTOP)
+    number = BLOCK * BLOCKS * 3 // 2 // 1400
+    with speaker() as mouth:
+        for count in range(number):
+            mouth.send(frame(count, 1400))
+    os.kill(worker, signal.SIGCONT)
+    assert running.end() == 3
+    assert "more than `policy.coverage` allows" in running.told()
+    with sqlite3.connect(record) as asked:
+        [(packets, dropped, accounting)] = asked.execute(
+            "SELECT sum(packets), sum(kernel), sum(json_extract(accounting, '$.non_ip')) FROM coverage"
+        )
+    assert packets == accounting
+    assert dropped > 0
+    assert packets + dropped == number
 
 
 def test_a_cluster_that_is_away_costs_the_shipping_and_not_what_was_heard(
