@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         summary="the reports that are made by the calendar",
         description="Reports under `reports` of a settings file. `edgewarden run` makes each period of each once,\n"
         "also what became due while it was not running.",
-        example="edgewarden schedule list --config edgewarden.yaml",
+        example="edgewarden schedule list --config /etc/edgewarden/edgewarden.yaml",
     )
     groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listed = command(
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
         "schedule, puts it on record and prints the names of the files. A period that is not over is reported up to\n"
         "now and marked partial, also in the name; it is made again when it is over.",
         example="edgewarden schedule run daily --config edgewarden.yaml\n"
-        "edgewarden schedule run daily --period 2026-11-22 --config edgewarden.yaml",
+        "edgewarden schedule run daily --period 2026-11-22",
     )
     asked.add_argument("name", metavar="NAME", help="of a report in the settings")
     asked.add_argument("--period", metavar="P", help="as of edgewarden report, in the zone of the schedule")
@@ -59,7 +59,9 @@ def add(commands: Any) -> None:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help="the settings")
+    parser.add_argument(
+        "--config", default="edgewarden.yaml", metavar="FILE", help="the settings (default ./edgewarden.yaml)"
+    )
     parser.add_argument("--zone", metavar="Z", help="a time zone in place of that of the schedule")
 
 

@@ -69,6 +69,17 @@ def test_a_period_that_is_not_over_is_marked(site: Path, capfd: pytest.CaptureFi
     assert re.search(r"daily .* - ", told(capfd, site, "list")[1].splitlines()[1])
 
 
+def test_settings_of_the_folder_and_none(
+    site: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site)
+    assert main(["schedule", "list"]) == 0
+    assert "mondays" in capfd.readouterr().out
+    (site / "edgewarden.yaml").unlink()
+    assert main(["schedule", "list"]) == 2
+    assert "edgewarden.yaml: there is no such settings file" in capfd.readouterr().err
+
+
 def test_another_zone_than_that_of_the_schedule(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """06:00 in Kathmandu is 00:15 UTC."""
     status, _, _ = told(capfd, site, "run", "mondays", "--period", "2026-11-23", "--zone", "America/New_York")
