@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from monitor import privileges
 from monitor.exit_status import FAILURE, OperatorMistake, OutputFailure
-from monitor.privileges import User, first_refusal, named_user, service_user, way_to
+from monitor.privileges import User, first_refusal, may_change_user, named_user, service_user, way_to
 from monitor.reachable import Reachable
 from reports.visible import visible
 
@@ -131,6 +131,11 @@ def choose_user(name: str | None, record: str, folders: Sequence[str] = ()) -> t
             else f"there is no user {privileges.SERVICE_USER}: workers stay root, without any capability "
             f"({privileges.ADD_USER} {privileges.SERVICE_USER} makes one)"
         )
+    if not may_change_user():
+        sentence = f"root may not become user {user.name} here: it lacks CAP_SETUID or CAP_SETGID"
+        if name is None:
+            return None, f"{sentence}, so that workers stay root, without any capability"
+        raise OperatorMistake(sentence)
     refused = _refused(user, record, folders)
     if refused is None:
         return user, None

@@ -34,6 +34,8 @@ _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 _NOROOT_LOCKED: Final = 0b00000011  # SECBIT_NOROOT: to be user 0 gives no capability; and so it stays
 _CAPABILITY_VERSION_3: Final = 0x20080522
+_CAP_SETGID: Final = 6
+_CAP_SETUID: Final = 7
 _CAP_SETPCAP: Final = 8
 
 _NONE: Final = 255  # of places, none; more of them than an exit status can tell nobody asks about
@@ -65,6 +67,12 @@ def service_user() -> User | None:
         return named_user(SERVICE_USER)
     except OperatorMistake:
         return None
+
+
+def may_change_user() -> bool:
+    """Whether root has kept, in a container or under a service manager, what it takes to become somebody else."""
+    held = _capabilities()["CapEff"]
+    return all(held >> number & 1 for number in (_CAP_SETGID, _CAP_SETUID))
 
 
 def drop(user: User | None) -> None:

@@ -219,12 +219,19 @@ def test_mistakes_are_told(place: Path, words: list[str], said: str) -> None:
     assert "Traceback" not in running.told()
 
 
-def test_without_the_right_to_listen(place: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "more", "said"),
+    [
+        ("net_raw", [], "needs CAP_NET_RAW: run it as root"),
+        ("setuid", ["--user", "nobody"], "root may not become user nobody here: it lacks CAP_SETUID"),
+    ],
+)
+def test_without_a_right_that_it_takes(place: Path, right: str, more: list[str], said: str) -> None:
     assert shutil.which("setpriv"), "setpriv takes a right away (apt-get install util-linux)"
-    words = ["sensor", "--topology", TOPOLOGY, "--interface", FAR, "--position", "external"]
-    without = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *EDGEWARDEN, *words]
+    words = ["sensor", "--topology", TOPOLOGY, "--interface", FAR, "--position", "external", *more]
+    without = ["setpriv", f"--bounding-set=-{right}", f"--inh-caps=-{right}", *EDGEWARDEN, *words]
     done = subprocess.run(
         [*without, "--store", f"sqlite:///{place}/record.db"], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 2
-    assert "needs CAP_NET_RAW: run it as root" in done.stderr
+    assert said in done.stderr

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from monitor.cli.messages import Messages
+from monitor.supervisor import LONGEST_PAUSE, SHORTEST_PAUSE, Job, _again, _Place
 from tests.live.wire import FAR, command, connect, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +147,14 @@ def test_a_worker_that_does_not_drain_is_a_failure_of_ours(services: Path) -> No
     service.up("broken", "one")
     assert service.end() == 4
     assert "broken ended with status 4 instead of draining" in service.told()
+
+
+def test_a_long_life_makes_the_next_pause_the_shortest() -> None:
+    place = _Place(Job("one", lambda sockets, signals: 0), pause=32.0, born=time.monotonic() - LONGEST_PAUSE, due=None)
+    _again(place, "died", Messages("errors", stream=io.StringIO()))
+    assert place.due is not None
+    assert place.due - time.monotonic() <= SHORTEST_PAUSE
+    assert place.pause == 2 * SHORTEST_PAUSE
 
 
 @pytest.mark.usefixtures("wire")
