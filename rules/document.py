@@ -115,14 +115,14 @@ class FileUnreadable(Exception):
     """There is no file to be read at that place; as text, a sentence that says why."""
 
 
-def content(name: str, what: str) -> bytes:
-    """The octets of a file that reports faults, one more than MAX_BYTES at most (a pipe will do, too).
+def content(name: str, what: str, most: int = MAX_BYTES) -> bytes:
+    """The octets of a file that reports faults, one more than `most` at most (a pipe will do, too).
 
     what: its kind in a user's words, such as "topology file". Raises FileUnreadable.
     """
     try:
         with Path(name).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(most + 1)
     except FileNotFoundError:
         raise FileUnreadable(f"{name}: there is no such {what}") from None
     except IsADirectoryError:

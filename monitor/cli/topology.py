@@ -1,16 +1,20 @@
-"""`edgewarden topology`: check the declared topology, draw it, its JSON Schema, a file to start from."""
+"""`edgewarden topology`: check the declared topology, draw it, its JSON Schema; a file to start from, a draft of one."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import add_output, command, load_topology, topology_path
 from monitor.cli.messages import Messages
-from monitor.exit_status import DONE, VIOLATIONS
+from monitor.exit_status import DONE, VIOLATIONS, OperatorMistake
 from monitor.output import Output
+from reports.visible import visible
 from rules.names import SEVERITIES
+
+if TYPE_CHECKING:
+    from rules.draft import Draft
 
 
 def add(commands: Any) -> None:
@@ -54,6 +58,17 @@ def add(commands: Any) -> None:
         example="edgewarden topology schema --output topology.schema.json",
     )
     add_output(schema, "the schema")
+    imported = command(
+        groups,
+        "import",
+        run_import,
+        summary="a draft from a deployed Lync or Skype for Business topology",
+        description="Reads the XML of `Get-CsTopology -AsXml` or a .tbxml file of Topology Builder, prints a draft of\n"
+        "the topology file. What the XML cannot know is TODO in it; what was assumed is told, there and here.",
+        example="edgewarden topology import contoso.tbxml --output topology.yaml",
+    )
+    imported.add_argument("file", metavar="FILE", help="the XML, in UTF-8 or UTF-16")
+    add_output(imported, "the draft")
     new = command(
         groups,
         "new",
@@ -104,6 +119,43 @@ def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
     with Output(arguments.output) as out:
         out.write_text(json.dumps(topology_schema(RULE_IDS), indent=2, ensure_ascii=False) + "\n")
     return DONE
+
+
+def run_import(arguments: argparse.Namespace, messages: Messages) -> int:
+    from rules.deployment import DeploymentFaults
+    from rules.document import FileUnreadable, content
+    from rules.importer import import_topology
+    from rules.xml_tree import MAX_BYTES
+
+    try:
+        draft = import_topology(content(arguments.file, "deployed topology", MAX_BYTES), arguments.file)
+    except FileUnreadable as error:
+        raise OperatorMistake(visible(str(error))) from None
+    except DeploymentFaults as error:
+        count = len(error.faults)
+        raise OperatorMistake(f"the deployed topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
+    with Output(arguments.output) as out:
+        out.write_text(draft.text)
+    _tell(draft, messages)
+    return DONE
+
+
+def _tell(draft: Draft, messages: Messages) -> None:
+    """What the operator must know of a draft, which says the same in its comments."""
+    for kind, say, sentences in (
+        ("assumed", messages.note, draft.assumptions),
+        ("check", messages.warning, draft.doubts),
+    ):
+        for sentence in sentences[:_TOLD]:
+            say(f"{kind}: {sentence}")
+        if len(sentences) > _TOLD:
+            say(f"{kind}: and {len(sentences) - _TOLD} more, in the file")
+    if draft.unused:
+        messages.note(f"not used: {'; '.join(draft.unused[:_TOLD])}")
+    messages.note(f"{draft.todos} TODO to fill in; then run edgewarden topology check")
+
+
+_TOLD: Final = 100  # sentences of a kind; a real site has a few
 
 
 def run_new(arguments: argparse.Namespace, messages: Messages) -> int:

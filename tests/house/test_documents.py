@@ -46,6 +46,7 @@ def test_the_list_of_commands_is_what_it_should_be() -> None:
         "topology show",
         "topology schema",
         "topology new",
+        "topology import",
         "policy list",
         "policy ask",
         "policy explain",
