@@ -1,4 +1,4 @@
-"""`edgewarden topology`: check the declared topology, draw it, its JSON Schema; a file to start from, a draft of one."""
+"""`edgewarden topology`: check the declared topology, draw it, its JSON Schema; a file or a draft to start from."""
 
 from __future__ import annotations
 
