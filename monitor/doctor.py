@@ -12,18 +12,20 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.config import Elasticsearch, Settings, SettingsFaults, SettingsUnreadable, load
+from monitor.config import Settings, SettingsFaults, SettingsUnreadable, load
 from monitor.dissect import NOT_INSTALLED, TOOL
-from monitor.exit_status import OperatorMistake
+from monitor.elastic.cluster import Target, from_settings, from_url, is_cluster
+from monitor.exit_status import OperatorMistake, OutOfReach
 from monitor.interfaces import joining, state
 from monitor.packet_filter import ETHERNET, compile_filter
 from monitor.periods import zone_named
 from monitor.secret import Secret
-from monitor.store.location import default_path, named_path
+from monitor.store.location import VARIABLE, default_path, named_path
 from monitor.store.migrations import LATEST
 from monitor.store.sqlite import held_version
 from parsers import SERVICES, VERSION
@@ -59,7 +61,9 @@ def examine(config: str | None) -> list[Check]:
     """config: a settings file, or None for what the environment names."""
     checks = [*_programs(), _live_sockets(required=config is not None)]
     if config is None:
-        checks += [*_topology(), _record(None)]
+        checks += _topology()
+        url = os.environ.get(VARIABLE, "")
+        checks += _cluster(lambda: from_url(url)) if is_cluster(url) else [_record(None)]
     else:
         settings, check = _settings(config)
         checks.append(check)
@@ -92,7 +96,8 @@ def _named(settings: Settings) -> Iterator[Check]:
     yield _record(settings)
     yield from (_secret(secret) for secret in settings.secrets)
     if settings.elasticsearch is not None:
-        yield from _elasticsearch(settings.elasticsearch)
+        shipping = settings.elasticsearch
+        yield from _cluster(lambda: from_settings(shipping))
 
 
 # --- programs --------------------------------------------------------------------------------------------------------
@@ -258,6 +263,39 @@ def _secret(secret: Secret) -> Check:
     return Check("secret", OK if warning is None else WARNING, f"{secret.place} can be read", warning)
 
 
-def _elasticsearch(shipping: Elasticsearch) -> Iterator[Check]:
-    if shipping.ca_certs is not None and not os.access(shipping.ca_certs, os.R_OK):
-        yield Check("ca_certs", MISSING, f"{shipping.ca_certs} cannot be read", "name the PEM file of the authority")
+def _cluster(named: Callable[[], Target]) -> Iterator[Check]:
+    """named: reads the secrets, too."""
+    from elasticsearch import ApiError
+
+    from monitor.elastic import templates
+    from monitor.elastic.cluster import connect, told, version
+
+    name = "elasticsearch"
+    try:
+        target = named()
+        with told(target), closing(connect(target)) as client:
+            known = version(client)
+            client.count(index=target.violations, ignore_unavailable=True)
+            yield Check(name, OK, f"{target.name} answers, version {known or 'unknown (we may not ask)'}")
+            try:
+                wrong = [change for change in templates.compare(client) if change.action != "kept"]
+                lacking = templates.replaced_types(client)
+            except ApiError as error:
+                if error.status_code != 403:
+                    raise
+                yield Check("templates", OK, "unknown: we may not ask, and need not once they are there")
+                return
+    except OutOfReach as error:
+        yield Check(name, MISSING, str(error), "start it, or look at the network; what waits is shipped later")
+        return
+    except OperatorMistake as error:
+        yield Check(name, MISSING, str(error), "edgewarden elastic status tells more once that is right")
+        return
+    if wrong:
+        text = f"{len(wrong)} of {len(templates.designs())} are not there, or not as this version makes them"
+        yield Check("templates", WARNING, text, "edgewarden elastic setup puts them there")
+    else:
+        yield Check("templates", OK, "in place")
+    for missing, instead in lacking.items():
+        text = f"the cluster lacks the type {missing}, {instead} stands in for it"
+        yield Check(f"type {missing}", WARNING, text, "a cluster with all of Elastic's modules has it")

@@ -191,12 +191,13 @@ def test_secrets_are_read_but_not_told(examined: Examined, site: Path) -> None:
     checks = examined(settings)
     assert checks["secret"]["state"] == "missing"
     assert "cannot be read" in checks["secret"]["text"]
-    assert checks["ca_certs"]["state"] == "missing"
+    assert checks["elasticsearch"]["state"] == "missing"
     key.write_text("s3cr3t\n", encoding="utf-8")
     for mode, state in ((0o600, "ok"), (0o644, "warning")):
         key.chmod(mode)
         checks = examined(settings)
         assert checks["secret"]["state"] == state
+        assert "none.pem" in checks["elasticsearch"]["text"]
         assert "s3cr3t" not in json.dumps(checks)
 
 
