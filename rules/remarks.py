@@ -14,7 +14,7 @@ from rules.endpoints import Endpoints
 from rules.paths import Leg, Path, derive
 from rules.reach import Members
 from rules.switches import DOCUMENTED_OPEN, OTHER_FE
-from rules.topology import DirectorPool, Topology, at_least
+from rules.topology import DirectorPool, FrontEndPool, Topology, at_least
 
 
 def remarks(topology: Topology, now: int) -> list[str]:
@@ -23,6 +23,7 @@ def remarks(topology: Topology, now: int) -> list[str]:
     paths = derive(topology, endpoints)
     return [
         *_features(topology),
+        *_addresses_and_names(topology),
         *_directors(topology),
         *_policy(topology, paths),
         *_local_paths(topology, paths, endpoints, now),
@@ -65,6 +66,28 @@ def _features(topology: Topology) -> Iterator[str]:
         six = any(address.version == 6 for service in services for address in service.all)
         if pool.product == names.LYNC_2010 and six:
             yield f"{pool.fqdn} has IPv6 addresses, which a lync-2010 Edge does not support"
+
+
+def _addresses_and_names(topology: Topology) -> Iterator[str]:
+    for pool in topology.edge_pools:
+        for member in pool.members:
+            for version in (4, 6):
+                several = [address for address in member.internal if address.version == version]
+                if len(several) > 1:
+                    yield (
+                        f"{member.fqdn} has {len(several)} internal IPv{version} addresses; an Edge Server has one, "
+                        "and the rows hold for each of them"
+                    )
+    served = [name for pool in topology.edge_pools for name in pool.serves]
+    for name in dict.fromkeys(name for name in served if served.count(name) > 1):
+        yield f"{name} is served by several Edge pools; each pool uses the A/V service of one"
+    inside: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
+    hosts = [inner.web.external for inner in inside if inner.web.external is not None]
+    for host in dict.fromkeys(host for host in hosts if hosts.count(host) > 1):
+        yield f"{host} is the external web name of several pools; each needs its own, or requests cannot be told apart"
+    for inner in inside:
+        if inner.web.external is not None and inner.web.external == inner.web.internal:
+            yield f"{inner.fqdn} has one web name inside and outside: the external site needs a name of its own"
 
 
 def _directors(topology: Topology) -> Iterator[str]:

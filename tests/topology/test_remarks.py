@@ -110,6 +110,25 @@ def test_switches_that_fight(changes: list[tuple[str, str]], words: str) -> None
     assert any(words in remark for remark in told(*changes)), told(*changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([("internal: 172.25.33.10\n", "internal: [172.25.33.10, 172.25.33.12]\n")], "has 2 internal IPv4 addresses"),
+        (
+            [("external: webdirext.contoso.com, vip", "external: webext.contoso.com, vip")],
+            "web name of several",
+        ),
+        (
+            [("external: webext.contoso.com, vip", "external: webext.contoso.com, internal: webext.contoso.com, vip")],
+            "has one web name inside and outside",
+        ),
+    ],
+)
+def test_addresses_and_names_that_do_not_fit(changes: list[tuple[str, str]], words: str) -> None:
+    (remark,) = told(*changes)
+    assert words in remark
+
+
 def test_no_director_to_bypass() -> None:
     topology = contoso_as("no-director")
     assert remarks(topology, NOW) == []
