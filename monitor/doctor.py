@@ -200,6 +200,7 @@ def _user(settings: Settings) -> Check:
     from monitor.launcher import choose_user
 
     folders = [settings.evidence.dir] if settings.evidence is not None else []
+    folders += [folder for report in settings.reports for folder in report.folders]
     try:
         user, warning = choose_user(settings.user, settings.store or default_path(), folders)
     except OperatorMistake as error:

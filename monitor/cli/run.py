@@ -52,8 +52,9 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     folders = [settings.evidence.dir] if settings.evidence is not None else []
     folders += [folder for report in settings.reports for folder in report.folders]
     user, warning = choose_user(settings.user, record, folders)
-    if warning is not None:
-        messages.warning(warning)
+    for careless in (warning, *(secret.warning() for secret in settings.secrets)):
+        if careless is not None:
+            messages.warning(careless)
     make_folders(user, [os.path.dirname(record), *folders])
     return supervise(_jobs(settings, record, messages), user, Signals(), messages)
 
