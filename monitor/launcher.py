@@ -13,7 +13,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from monitor import privileges
@@ -62,8 +62,11 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_BLOCK, self._ours)
 
 
-def launch(user: User | None, sockets: Sequence[socket.socket] = ()) -> int:
-    """Fork: the worker's process id here, where the sockets are closed; 0 in the worker, which has no rights left."""
+def launch(user: User | None, sockets: Sequence[socket.socket] = (), first: Callable[[], None] | None = None) -> int:
+    """Fork: the worker's process id here, where the sockets are closed; 0 in the worker, which has no rights left.
+
+    first: what the worker does while it has them, such as reading a secret that no other process is to hold.
+    """
     reachable = Reachable(user)
     parent = os.getpid()
     sys.stdout.flush()
@@ -74,6 +77,8 @@ def launch(user: User | None, sockets: Sequence[socket.socket] = ()) -> int:
         for opened in sockets:
             opened.close()
         return worker
+    if first is not None:
+        first()
     privileges.drop(user)
     privileges.end_with_parent(parent)
     reachable.use()
@@ -91,6 +96,15 @@ def wait(worker: int, signals: Signals, messages: Messages) -> int:
                 if status < 0:
                     messages.error(f"the process that works on packets {died(status)}; what it had recorded stays")
                 return status if status >= 0 else FAILURE
+
+
+def end(worker: int) -> None:
+    """Tell a worker to end, and wait until it has; one that was waited for already is no matter."""
+    try:
+        os.kill(worker, signal.SIGTERM)
+        os.waitpid(worker, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
 
 
 def ended() -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
-from monitor.exit_status import DONE, INCONCLUSIVE, gravest
+from monitor.exit_status import DONE, INCONCLUSIVE
 from monitor.ring import KernelCounters, Program, Ring
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from monitor.capture_arguments import SensorName
     from monitor.cli.messages import Messages
     from monitor.config import EvidenceSettings
-    from monitor.elastic.cluster import Target
     from monitor.launcher import Signals
     from rules.topology import Topology
 
@@ -41,7 +40,7 @@ DRAIN: Final = 5.0
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a worker is to do. programs: a filter by link type, where the kernel cannot apply it; seconds: for how long,
-    None = until told; cluster: where the record is shipped before the end, of which it is the spool."""
+    None = until told."""
 
     topology: Topology
     sensor: SensorName
@@ -50,7 +49,6 @@ class Task:
     evidence: EvidenceSettings | None = None
     programs: Mapping[int, Program] = field(default_factory=dict)
     seconds: float | None = None
-    cluster: Target | None = None
 
 
 class Session(Protocol):
@@ -131,10 +129,6 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
     from monitor.store.sqlite import check_writable
 
     check_writable(task.record)
-    if task.cluster is not None:
-        from monitor.elastic import spool
-
-        spool.begin(task.cluster, messages)
     from monitor.live import LiveSession
 
     session = LiveSession(
@@ -150,13 +144,10 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
         ring.close()
     lost = sum(counters.dropped + counters.nic for counters in kernel)
     messages.note(f"{task.sensor.label}: {session.figures}, {lost:,} packets lost by the kernel or an interface")
-    statuses = [DONE]
-    if session.loss > task.topology.policy.coverage.max_loss:
-        statuses.append(INCONCLUSIVE)
-        messages.warning(
-            f"{session.loss:.2%} of the packets were lost, more than `policy.coverage` allows "
-            f"({task.topology.policy.coverage.max_loss:.2%})"
-        )
-    if task.cluster is not None:
-        statuses.append(spool.ship(task.record, task.cluster, messages))
-    return gravest(statuses)
+    if session.loss <= task.topology.policy.coverage.max_loss:
+        return DONE
+    messages.warning(
+        f"{session.loss:.2%} of the packets were lost, more than `policy.coverage` allows "
+        f"({task.topology.policy.coverage.max_loss:.2%})"
+    )
+    return INCONCLUSIVE

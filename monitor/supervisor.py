@@ -32,11 +32,12 @@ LONGEST_PAUSE: Final = 60.0
 @dataclass(frozen=True, slots=True)
 class Job:
     """What one worker does: with sockets of these interfaces, and in the worker alone, `work` until it is told to end;
-    its exit status."""
+    its exit status. first: what it does before that with the rights of the supervisor."""
 
     name: str
     work: Callable[[Sequence[socket.socket], Signals], int]
     interfaces: tuple[str, ...] = ()
+    first: Callable[[], None] | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ def supervise(jobs: Sequence[Job], user: User | None, signals: Signals, messages
                     raise
                 _again(place, f"cannot go on: {error}", messages)
                 continue
-            place.worker = launch(user, sockets)
+            place.worker = launch(user, sockets, place.job.first)
             if place.worker == 0:
                 signals.forget(signal.SIGCHLD, signal.SIGHUP)
                 try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.config import Elasticsearch, Settings
+    from monitor.elastic.cluster import Target
     from monitor.launcher import Signals
     from monitor.supervisor import Job
 
@@ -74,7 +75,8 @@ def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
     if settings.reports:
         jobs.append(Job("the maker of reports", partial(_make_reports, settings, record, messages=messages)))
     if settings.elasticsearch is not None:
-        jobs.append(Job("the outbox", partial(_ship, settings.elasticsearch, record, messages=messages)))
+        outbox = _Outbox(settings.elasticsearch, record, messages)
+        jobs.append(Job("the outbox", outbox.work, first=outbox.read_secrets))
     return jobs
 
 
@@ -89,12 +91,22 @@ def _make_reports(
     return work(settings.reports, record, sockets, signals, messages=messages)
 
 
-def _ship(
-    settings: Elasticsearch, record: str, sockets: Sequence[socket.socket], signals: Signals, *, messages: Messages
-) -> int:
-    from monitor.elastic.cluster import from_settings
-    from monitor.elastic.outbox import serve
+class _Outbox:
+    """What it says to the cluster it reads while it has rights, so that a file for root alone will do, and no process
+    that works on packets ever holds it."""
 
-    target = from_settings(settings)
-    messages.note(f"ships the record to {target.name}")
-    return serve(record, target, signals, messages)
+    def __init__(self, settings: Elasticsearch, record: str, messages: Messages) -> None:
+        self._settings, self._record, self._messages = settings, record, messages
+        self._target: Target | None = None
+
+    def read_secrets(self) -> None:
+        from monitor.elastic.cluster import from_settings
+
+        self._target = from_settings(self._settings)
+
+    def work(self, sockets: Sequence[socket.socket], signals: Signals) -> int:
+        from monitor.elastic.outbox import serve
+
+        assert self._target is not None
+        self._messages.note(f"ships the record to {self._target.name}")
+        return serve(self._record, self._target, signals, self._messages)

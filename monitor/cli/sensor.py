@@ -20,13 +20,15 @@ from monitor.cli.arguments import (
     topology_path,
 )
 from monitor.cli.messages import Messages
-from monitor.exit_status import OperatorMistake
+from monitor.exit_status import OperatorMistake, gravest
 from monitor.store.location import default_path
 from reports.visible import visible
 from rules.names import POSITIONS, SIDES
 
 if TYPE_CHECKING:
     from monitor.config import Settings
+    from monitor.elastic.cluster import Target
+    from monitor.launcher import Signals
     from monitor.ring import Program
     from rules.topology import Topology
 
@@ -43,7 +45,8 @@ def add(commands: Any) -> None:
         "Exit status: 0; 3 when more packets were lost than `policy.coverage` allows.",
         example="edgewarden sensor --interface eth1 --position external --topology contoso.yaml\n"
         "edgewarden sensor --interface eth1 eth2 --name inner --filter 'not port 22' --for 3600 "
-        "--store sqlite:////var/lib/edgewarden/record.db",
+        "--store sqlite:////var/lib/edgewarden/record.db\n"
+        "edgewarden sensor --interface eth1 --name inner --store https://es01.contoso.net:9200",
     )
     parser.add_argument(
         "--interface", nargs="+", action="extend", required=True, metavar="IF", help="what to listen to, one or several"
@@ -68,8 +71,8 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.elastic.spool import path_of as spool_of
-    from monitor.launcher import Signals, choose_user, launch, make_folders, wait
+    from monitor.elastic import spool
+    from monitor.launcher import Signals, choose_user, end, launch, make_folders, wait
     from monitor.ring import open_socket
     from monitor.sensor import Task, work
 
@@ -78,10 +81,10 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     interfaces = tuple(dict.fromkeys(arguments.interface))
     in_kernel, behind = _filter(arguments.filter, interfaces)
     place = store_place(arguments) or default_path()
-    record, cluster = (place, None) if isinstance(place, str) else (spool_of(place), place)
+    record = place if isinstance(place, str) else spool.path_of(place)
     evidence = settings.evidence if settings is not None else None
     sensor = _sensor(arguments, topology)
-    task = Task(topology, sensor, interfaces, record, evidence, behind, arguments.seconds, cluster)
+    task = Task(topology, sensor, interfaces, record, evidence, behind, arguments.seconds)
 
     sockets = [open_socket(interface, in_kernel.get(interface, ())) for interface in interfaces]
     named = arguments.user or (settings.user if settings is not None else None)
@@ -91,13 +94,36 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
         messages.warning(warning)
     make_folders(user, [os.path.dirname(record), *folders])
     signals = Signals()
+    shipper = None
+    if not isinstance(place, str):
+        shipper = launch(user)
+        if shipper == 0:
+            for opened in sockets:
+                opened.close()
+            return _follow(record, place, signals, messages)
     worker = launch(user, sockets)
     if worker == 0:
         try:
             return work(task, sockets, signals, messages)
         finally:
             signals.hold()
-    return wait(worker, signals, messages)
+    status = wait(worker, signals, messages)
+    if isinstance(place, str):
+        return status
+    assert shipper is not None
+    end(shipper)
+    last = launch(user)
+    if last == 0:
+        signals.release()  # told once more, it leaves the rest to the next time
+        return spool.ship(record, place, messages)
+    return gravest([status, wait(last, signals, messages)])
+
+
+def _follow(record: str, target: Target, signals: Signals, messages: Messages) -> int:
+    """Here, as the launcher must not import what starts threads."""
+    from monitor.elastic.outbox import serve
+
+    return serve(record, target, signals, messages)
 
 
 def _topology(arguments: argparse.Namespace, settings: Settings | None) -> Topology:

@@ -29,7 +29,7 @@ _OF_A_FLOW_OURS: Final = ("services", "side", "initiator", "answered", "tcp", "t
 def document(piece: Piece, record: str, version: int, namespace: str, sample: str | None = None) -> dict[str, Any]:
     """record: its name. version: of its tables. sample: of a flow behind the row, as the record keeps it."""
     row = piece.data.get("row", {})
-    made: dict[str, Any] = {} if piece.chunk else _FIELDS.get(piece.source.table, _counts)(piece.data, sample)
+    made = {} if piece.chunk else _fields(piece, sample)
     kind, dataset = ("logs", "violation") if piece.source.violations else ("metrics", "coverage")
     event = {"kind": "metric", **made.get("event", {}), "module": "edgewarden", "dataset": f"edgewarden.{dataset}"}
     ours = {
@@ -64,6 +64,15 @@ def document(piece: Piece, record: str, version: int, namespace: str, sample: st
             "edgewarden": ours,
         }
     )
+
+
+def _fields(piece: Piece, sample: str | None) -> dict[str, Any]:
+    """What people see of a row. One that cannot be shown, whatever the reason, is shipped all the same: its own object
+    is what counts."""
+    try:
+        return _FIELDS.get(piece.source.table, _counts)(piece.data, sample)
+    except (KeyError, TypeError, ValueError):
+        return {"message": f"a row of {piece.source.table} that cannot be shown"}
 
 
 def _violation(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
@@ -167,6 +176,8 @@ def _capture(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
 
 def _kept_flow(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
     """A violating flow that was kept as a sample: all that is known of it, with the counts of its own."""
+    if not data["row"]["sample"]:
+        return {"message": "a sample that was taken back", "event": {"kind": "event"}}
     shown = json.loads(data["row"]["sample"])
     flow = shown["flow"]
     return {

@@ -321,6 +321,8 @@ def serve(path: str, target: Target, signals: Signals, messages: Messages) -> in
     except OutputFailure as error:
         messages.error(str(error))
         return error.status
+    finally:
+        signals.hold()
     return DONE
 
 

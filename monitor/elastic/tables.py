@@ -105,10 +105,11 @@ def pieces(connection: sqlite3.Connection, source: Source, after: int, until: in
 
 
 def sample_of(connection: sqlite3.Connection, row: dict[str, Any]) -> str | None:
-    """The first sample that was kept of the flows behind a delta of a finding, in JSON."""
+    """The first sample that was kept of the flows behind a delta of a finding, in JSON. The newest row of a place says
+    what holds; an empty one that its flow was taken back."""
     found = connection.execute(
-        "SELECT sample FROM flows WHERE finding = ? AND run = ? AND sensor = ? AND first BETWEEN ? AND ? "
-        "ORDER BY first, id LIMIT 1",
+        "SELECT sample FROM flows WHERE id IN (SELECT max(id) FROM flows WHERE finding = ? AND run = ? AND sensor = ? "
+        "AND first BETWEEN ? AND ? GROUP BY place) AND sample != '' ORDER BY first, id LIMIT 1",
         (row["finding"], row["run"], row["sensor"], row["first"], row["last"]),
     ).fetchone()
     return None if found is None else found[0]

@@ -16,6 +16,8 @@ from monitor.cli import main
 from monitor.elastic.cluster import Target
 from tests.elastic.servers import Proxy, Server, running, tool
 from tests.house.captures import BROKEN, CLEAN, TOPOLOGY
+from tests.live.conftest import place as place
+from tests.live.conftest import wire as wire
 
 OLD, NEW = "8.19.20", "9.5.0"
 _NUMBERS = itertools.count(1)

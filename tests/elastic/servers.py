@@ -16,6 +16,8 @@ from typing import Any
 
 from elasticsearch import Elasticsearch
 
+from tests.live.wire import enter
+
 TOOL = str(Path(__file__).parents[2] / "tools" / "elasticsearch")
 
 
@@ -78,9 +80,12 @@ class Request:
 
 class Proxy:
     """In front of a server. `before` and `after` see each request, before it is passed on and when it was answered; one
-    that returns True ends the connection there, so that the client never learns what became of it."""
+    that returns True ends the connection there, so that the client never learns what became of it.
 
-    def __init__(self, upstream: str) -> None:
+    home: a network namespace (its open file) from which the server is reached, where the proxy was made in another.
+    """
+
+    def __init__(self, upstream: str, home: int | None = None) -> None:
         self.requests: list[Request] = []
         self.before: Callable[[Request], Any] = lambda request: False
         self.after: Callable[[Request], Any] = lambda request: False
@@ -89,6 +94,11 @@ class Proxy:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                if home is not None:
+                    enter(home)
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))

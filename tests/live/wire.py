@@ -38,12 +38,12 @@ def namespace() -> Iterator[str]:
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     try:
         inside = os.open(f"/run/netns/{name}", os.O_RDONLY)
-        _enter(inside)
+        enter(inside)
         os.close(inside)
         connect()
         yield name
     finally:
-        _enter(home)
+        enter(home)
         os.close(home)
         command("ip", "netns", "delete", name)
 
@@ -56,7 +56,7 @@ def connect() -> None:
         command("ip", "link", "set", interface, "up")
 
 
-def _enter(namespace: int) -> None:
+def enter(namespace: int) -> None:
     assert _LIBC.setns(namespace, _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
 
 
