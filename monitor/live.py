@@ -2,9 +2,9 @@
 
 Strategy: the walk of an audit with a ring in place of a file. `feed` hands blocks to the core; `tick` takes the rows
 that are due, judges what is new, and turns them into sums with signs (`monitor.corrections`). What violates is recorded
-in the same tick; totals, paths, attempts and the time watched every `FLUSH`, since a row a tick would fill the record
-with nothing. What is written is always deltas, in one transaction, and forgotten only when that has succeeded: a disk
-that is full or a record that is locked delays, and is told by `trouble`.
+in the same tick, `SETTLE` after its flow began; totals, paths, attempts and the time watched every `FLUSH`, since a row
+a tick would fill the record with nothing. What is written is always deltas, in one transaction, and forgotten only when
+that has succeeded: a disk that is full or a record that is locked delays, and is told by `trouble`.
 
 A flow's packets count in the quarter of an hour in which they came, the flow itself in the one in which it began.
 """
@@ -57,6 +57,13 @@ from rules.verdict import ATTEMPT, UNDECIDED, VIOLATION, Verdict
 LAG: Final = 1_000_000_000
 """Nanoseconds that the core's clock stays behind ours: blocks of a quiet interface reach us up to 100 ms late, and
 packets of several interfaces are merged by their times."""
+
+SETTLE: Final = 2_000_000_000
+"""Nanoseconds for which a flow that has just begun is not spoken of, unless it ends: what a handshake shows decides
+what a flow is, and is there by then. So few findings have to be taken back that somebody may have seen."""
+
+UNSETTLED: Final = 50_000
+"""Rows that wait for that, some 25 MB. In a flood of new flows nothing waits."""
 
 FLUSH: Final = 10_000_000_000
 """Nanoseconds between two rows of the time watched: what a kill makes unknown at most."""
@@ -198,6 +205,7 @@ class LiveSession:
         self._learned = Learned(self._sensor, self._judge)
         self._learned.origin.captures = list(self._interfaces)
         self._corrections = Corrections()
+        self._waiting: list[Any] = []  # rows of flows that have just begun, by batch
         self._recorded = _Figures()  # of this engine
         self._seen = _Figures()
         self._aggregate = Aggregate(split=True, subjects=SUBJECTS, sources=SOURCES)
@@ -208,26 +216,43 @@ class LiveSession:
         for number in range(len(self._interfaces)):
             self._engine.finish(number)
         self._engine.close()
-        self._take(now)
+        self._take(now, settled=True)
 
-    def _take(self, now: int) -> None:
+    def _take(self, now: int, *, settled: bool = False) -> None:
+        """settled: no flow is waited for."""
         while len(taken := self._engine.take()):
             self._learned.learn(self._engine)
-            batch = self._learned.numbered(pa.record_batch(taken))
-            verdicts = self._learned.verdicts
-            signed = self._corrections.signed(batch, verdicts)
-            self._pending.count(signed.table.filter(signed.table["pending"]), verdicts)
-            settled = signed.table.filter(pc.invert(signed.table["pending"]))
-            if hot := self._aggregate.count(settled, verdicts):
-                chosen = pc.is_in(settled["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
-                self._aggregate.mark(settled.filter(chosen), signed.subjects, verdicts)
-            self._samples.keep(now, batch, signed.violating, self._learned, self._aggregate)
-            if self._evidence is not None:
-                self._evidence.see(now, batch, signed.violating, self._learned, self._aggregate)
+            self._waiting.append(self._learned.numbered(pa.record_batch(taken)))
         self._learned.totals = dict(self._engine.totals())
         if now // QUARTER != self._quarter:
             self._quarter = now // QUARTER
             self._aggregate.sources_left = SOURCES
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        settled = settled or sum(batch.num_rows for batch in waiting) > UNSETTLED
+        ended = pa.concat_arrays([batch["edgewarden.flow_id"].filter(batch["ended"]) for batch in waiting])
+        for batch in waiting:  # of each flow one row at a time, in order
+            if settled:
+                self._judge_rows(now, batch)
+                continue
+            old = pc.less_equal(batch["event.start"], now - SETTLE)
+            ready = pc.or_(old, pc.is_in(batch["edgewarden.flow_id"], value_set=ended))
+            self._judge_rows(now, batch.filter(ready))
+            if (young := batch.filter(pc.invert(ready))).num_rows:
+                self._waiting.append(young)
+
+    def _judge_rows(self, now: int, batch: Any) -> None:
+        verdicts = self._learned.verdicts
+        signed = self._corrections.signed(batch, verdicts)
+        self._pending.count(signed.table.filter(signed.table["pending"]), verdicts)
+        settled = signed.table.filter(pc.invert(signed.table["pending"]))
+        if hot := self._aggregate.count(settled, verdicts):
+            chosen = pc.is_in(settled["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
+            self._aggregate.mark(settled.filter(chosen), signed.subjects, verdicts)
+        self._samples.keep(now, batch, signed.violating, self._learned, self._aggregate)
+        if self._evidence is not None:
+            self._evidence.see(now, batch, signed.violating, self._learned, self._aggregate)
 
     def _found(self) -> bool:
         return any(self._learned.verdicts[number].verdict == VIOLATION for number, _ in self._aggregate.groups)

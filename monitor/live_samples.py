@@ -43,12 +43,12 @@ class Samples:
             stands = self._followed.pop(violating.flow, None)
             is_now = None if violating.now is None else (violating.observation, violating.now)
             if stands is not None and stands != is_now:
-                _group(aggregate, learned, *stands).append((_key(batch, violating.row), None))
+                _set(_group(aggregate, learned, *stands), _key(batch, violating.row), None)
             if is_now is None or (stands is None and not self._room(learned, *is_now)):
                 continue
             if stands != is_now or violating.ended:
                 table = pa.Table.from_batches([batch.slice(violating.row, 1)])
-                _group(aggregate, learned, *is_now).append((_key(batch, violating.row), table))
+                _set(_group(aggregate, learned, *is_now), _key(batch, violating.row), table)
             if not violating.ended and len(self._followed) < FOLLOWED:
                 self._followed[violating.flow] = is_now
 
@@ -74,6 +74,12 @@ def _fingerprints(verdict: Verdict, protocol: int, place: Place) -> Iterator[tup
 
 def _group(aggregate: Aggregate, learned: Learned, observation: int, place: Place) -> list[tuple[Any, Any]]:
     return aggregate.group(observation, learned.verdicts[observation], place.values).samples
+
+
+def _set(samples: list[tuple[Any, Any]], key: tuple[Any, ...], row: Any) -> None:
+    """What was said of the same flow and is not recorded yet gives way."""
+    samples[:] = [(known, said) for known, said in samples if known != key or said is None]
+    samples.append((key, row))
 
 
 def _key(batch: Any, row: int) -> tuple[Any, ...]:

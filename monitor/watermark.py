@@ -30,8 +30,7 @@ class Watermark:
         self._began = began
         self._fed = 0
         try:
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = _locked(self._path)
             os.truncate(self._descriptor, _LAYOUT.size)
             self._memory = mmap.mmap(self._descriptor, _LAYOUT.size)
         except OSError as error:
@@ -51,6 +50,16 @@ class Watermark:
         self._memory.close()
         os.unlink(self._path)
         os.close(self._descriptor)
+
+
+def _locked(path: str) -> int:
+    """A file of that name, made and locked; until then somebody may settle it as one that was left behind."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)
 
 
 def lives(record: str, run: int) -> bool:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from monitor.exit_status import OutputFailure
 from monitor.ring import KernelCounters
 from monitor.store.questions import Filter, listing
 from monitor.store.spans import DOWN, KILLED, STOPPED, spans
-from monitor.store.sqlite import reading
+from monitor.store.sqlite import open_record, reading
+from monitor.watermark import Watermark, lives, settle
 from tests.house.captures import BROKEN, CLEAN, ROOT, TOPOLOGY, addresses, all_packets
 from tests.live.blocks import block
 from tests.live.test_live_session import CAPTURES, SECOND, check, offline, play, session, stated, sums
@@ -167,7 +169,7 @@ def test_a_one_way_tap_concludes_no_attempts(tmp_path: Path) -> None:
 def test_samples_are_the_flows_of_the_finding_as_they_ended(tmp_path: Path) -> None:
     record = tmp_path / "record.db"
     packets = all_packets(INTERNAL)
-    play(session(record, "internal", packets), packets, range(0, len(packets), 2))
+    play(session(record, "internal", packets), packets, range(0, len(packets), 6))
     wanted = {f["id"]: f for f in offline(INTERNAL, "internal")["findings"]}
     names = ("source", "destination", "tls")
     with reading(str(record)) as connection:
@@ -179,3 +181,28 @@ def test_samples_are_the_flows_of_the_finding_as_they_ended(tmp_path: Path) -> N
                 "rule"
             ]
             assert {sample["capture"] for sample in finding["samples"]} <= {"eth1"}
+
+
+def test_nobody_settles_a_session_that_lives(tmp_path: Path) -> None:
+    """Sessions begin and end while another one looks all the time for some that were left behind."""
+    record = tmp_path / "record.db"
+    open_record(str(record), writing=True).close()
+    over = threading.Event()
+
+    def look() -> None:
+        opened = open_record(str(record), writing=True)
+        while not over.is_set():
+            settle(opened)
+        opened.close()
+
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look)
+        try:
+            for run in range(300):
+                living = Watermark(str(record), run, 0)
+                living.add(5)
+                assert lives(str(record), run)
+                living.close()
+        finally:
+            over.set()
+        looking.result()
