@@ -85,6 +85,10 @@ class PathUse:
 class Source(Protocol):
     """A record, as a report sees it."""
 
+    def recorded(self, since: int) -> int | None:
+        """Up to when what was watched later than `since` is recorded: by all sensors that still run, else by the last
+        that ended; None when nothing was."""
+
     def listing(self, start: int, end: int) -> dict[str, Any]:
         """`findings` and `attempts` of the window, in the form of `findings --format json`."""
 

@@ -32,7 +32,8 @@ LEAST_GAP: Final = SECOND
 """Shorter ones lower the share that was watched, and are not listed."""
 
 BEHIND: Final = 30 * SECOND
-"""An unfinished period is reported up to so long ago: sensors record what they watched every ten seconds."""
+"""An unfinished period is reported up to so long ago, or to where all sensors have recorded if that is later, which they
+do every ten seconds."""
 
 REASONS: Final = 3
 """Reasons named in the one sentence of `why`; the others are counted."""
@@ -55,10 +56,12 @@ class Window:
 def summarise(
     source: Source, period: Window, before: Window | None, *, now: int, zone: str, version: str
 ) -> dict[str, Any]:
-    """now: later than the period begins; one that is not over is reported up to `BEHIND` before, and marked. zone: the
-    name of that in which it was cut."""
+    """now: later than the period begins; one that is not over is reported up to about now (`BEHIND`), and marked. zone:
+    the name of that in which it was cut."""
     partial = now < period.end
-    until = max(now - BEHIND, period.start + 1) if partial else period.end
+    until = period.end
+    if partial:
+        until = max(min(source.recorded(now - BEHIND) or 0, now), now - BEHIND, period.start + 1)
     judged = source.judged(period.start, until)
     scope = judged[-1].scope if judged else Scope()
     watched = source.watched(period.start, until)

@@ -27,6 +27,15 @@ class RecordSource:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def recorded(self, since: int) -> int | None:
+        [running, ended] = self._connection.execute(
+            "SELECT min(last) FILTER (WHERE runs), max(last) FROM "
+            "(SELECT max(last) AS last, max(closed) = 0 AS runs FROM coverage GROUP BY run) WHERE last > ?",
+            (since,),
+        ).fetchone()
+        moment: int | None = ended if running is None else running
+        return moment
+
     def listing(self, start: int, end: int) -> dict[str, Any]:
         found = listing(self._connection, Filter(*_quarters(start, end), begun=True))
         return {"findings": found["findings"], "attempts": found["attempts"]}

@@ -67,6 +67,27 @@ def test_a_sensor_that_was_killed_leaves_a_gap_and_a_named_loss(tmp_path: Path) 
     assert "outer lost 0.50% of its packets" in made["why"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "until"),
+    [
+        ({"outer": ("11:59:55", True)}, "11:59:55"),  # ended in order: there is nothing to wait for
+        ({"outer": ("11:59:58", False), "second": ("11:59:51", False)}, "11:59:51"),  # what both have recorded
+        ({"outer": ("11:59:58", False), "second": ("11:00:00", False)}, "11:59:58"),  # the second was killed
+        ({"outer": ("11:00:00", True)}, "11:59:30"),  # half a minute ago somebody would have recorded
+    ],
+)
+def test_an_unfinished_period_ends_where_sensors_have_recorded(
+    tmp_path: Path, ends: dict[str, tuple[str, bool]], until: str
+) -> None:
+    path = tmp_path / "record.db"
+    for sensor, (end, closed) in ends.items():
+        watched = span("2026-11-24T10:00:00", f"2026-11-24T{end}", packets=100, octets=900, closed=closed)
+        run(path, sensor, Deltas(span=watched), sensors=[[sensor, "external"]])
+    made = report(path, "2026-11-24", now="2026-11-24T12:00:00")
+    assert made["period"]["until"] == f"2026-11-24T{until}.000000Z"
+    assert made["totals"]["packets"] == 100 * len(ends)
+
+
 def test_each_declared_live_sensor_must_have_watched(tmp_path: Path) -> None:
     """One ran all day, the other until noon; a capture of the afternoon makes it good."""
     path = tmp_path / "record.db"

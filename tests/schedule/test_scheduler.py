@@ -170,7 +170,7 @@ def test_a_partial_report_that_was_asked_for_is_made_again_when_it_is_whole(path
             make(daily(out), day, opened, utc(f"2026-11-24T{hour}:00+01:00"), asked=True)
     made = json.loads((out / "daily-2026-11-24-partial.json").read_text(encoding="utf-8"))
     assert made["period"]["partial"] is True
-    assert made["period"]["until"] == "2026-11-24T10:59:30.000000Z"
+    assert made["period"]["until"] == "2026-11-24T11:00:00.000000Z"
     service.tick("2026-11-25T06:00+01:00")
     assert "daily-2026-11-24.json" in names(out)
     with closing(open_record(path, writing=True)) as opened:
