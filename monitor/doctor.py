@@ -206,7 +206,9 @@ def _user(settings: Settings) -> Check:
     except OperatorMistake as error:
         return Check("user", MISSING, "workers cannot become the user that is named", str(error))
     if warning is not None:
-        return Check("user", WARNING, "workers keep the name of root", warning)
+        return Check(
+            "user", WARNING, warning, "a user of their own, named under privileges, keeps them from being root"
+        )
     if user is None:
         return Check("user", OK, f"workers stay user {os.geteuid()}, without capabilities")
     return Check("user", OK, f"workers become {user.name}")
