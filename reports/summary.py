@@ -32,7 +32,7 @@ LEAST_GAP: Final = SECOND
 """Shorter ones lower the share that was watched, and are not listed."""
 
 BEHIND: Final = 30 * SECOND
-"""An unfinished period is reported up to so long ago, or to where all sensors have recorded if that is later, which they
+"""An unfinished period is reported up to so long ago, or to where all sensors have recorded if that is later, as they
 do every ten seconds."""
 
 REASONS: Final = 3
