@@ -213,7 +213,9 @@ class Judge:
             fit = leg.match(facts.source, source_port, facts.destination, port, observation.era)
             if fit is None or (leg.behind_balancer and not self.behind_lb):
                 continue
-            if best is None or fit.rank(observation.mutual) < best.rank(observation.mutual):
+            if leg.clients_alone and observation.mutual == Mutual.YES:
+                continue
+            if best is None or fit.rank < best.rank:
                 best = fit
         if best is not None:
             facts = replace(facts, leg=best.leg, state=state_of(best.leg, observation))

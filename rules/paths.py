@@ -16,7 +16,6 @@ from rules import names
 from rules.components import DirectorPool, EdgePool, FrontEndPool, PortRange
 from rules.declared import PRIVATE
 from rules.endpoints import Endpoint, Endpoints
-from rules.observation import Mutual
 from rules.reach import WEB_WORDS, Members, Narrowness, Reach
 from rules.rows import SERVICE_KINDS, LegSpec, Row, table
 from rules.services import service_number
@@ -48,7 +47,7 @@ class Leg:
     local: bool = False
     until: int | None = None  # the row fits while at most this many instants have passed
     behind_balancer: bool = False  # seen between a balancer and its servers alone
-    by_certificate: bool = False  # shares its port with clients, who have no certificate
+    shared: bool = False  # on a port where clients and partners meet: a client certificate tells who came
 
     def match(self, source: Endpoint, source_port: int, destination: Endpoint, port: int, era: int) -> Fit | None:
         """How narrowly the leg names these ends, None if it does not allow them. Transport is the caller's question."""
@@ -72,6 +71,11 @@ class Leg:
     def mutual(self) -> bool:
         return self.service == "mtls"
 
+    @property
+    def clients_alone(self) -> bool:
+        """Who shows a certificate is no client: partners meet them on this port."""
+        return self.shared and not self.mutual
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -79,11 +83,10 @@ class Fit:
     width: int  # 0 a single port, 1 a range, 2 any port
     leg: Leg
 
-    def rank(self, mutual: int) -> tuple[int, int, bool, int]:
-        """Smaller = preferred: the peer most narrowly named, a single port before a range, on a port that clients
-        share whoever showed a certificate, document order."""
-        partner = self.leg.by_certificate and mutual == Mutual.YES
-        return (int(self.narrowness), self.width, not partner, self.leg.order)
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """Smaller = preferred: the peer most narrowly named, a single port before a range, document order."""
+        return (int(self.narrowness), self.width, self.leg.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +197,22 @@ def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterat
                     destination_role=_ROLE_OF_WORD.get(spec.destination, spec.destination),
                     alone=row.alone,
                     behind_balancer=BEHIND_LB in row.needs,
-                    by_certificate=_by_certificate(spec, pool, ports),
+                    shared=pool is not None and _shared(spec, pool, ports, reach.topology),
                 )
 
 
 _ACCESS_WORDS: Final = frozenset({"edge-ext-access", "edge-ext-access-or-vip", "edge-ext-vip-access"})
 
 
-def _by_certificate(spec: LegSpec, pool: EdgePool | None, ports: tuple[PortRange, ...]) -> bool:
-    """Clients and partners meet on one port of the Access Edge, as they do on a single address: then a client
-    certificate tells who came."""
-    if pool is None or spec.service != "mtls" or spec.destination not in _ACCESS_WORDS:
+def _shared(spec: LegSpec, pool: EdgePool, ports: tuple[PortRange, ...], topology: Topology) -> bool:
+    """Whether clients and partners meet on this port of the Access Edge, as they do on a single address. Without
+    federation clients are alone there."""
+    port = pool.access.port
+    if port != pool.access.federation_port or PortRange(port, port) not in ports:
         return False
-    shared = pool.access.port
-    return shared == pool.access.federation_port and PortRange(shared, shared) in ports
+    if spec.destination not in _ACCESS_WORDS or spec.service not in ("tls", "mtls"):
+        return False
+    return spec.service == "mtls" or missing("federation", topology, pool) is None
 
 
 def _ends(

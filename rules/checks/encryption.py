@@ -61,7 +61,7 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
         return None
     if facts.leg is not None:
         # On a single address clients without certificates come to the federation port as well.
-        if not facts.leg.mutual or facts.leg.by_certificate:
+        if not facts.leg.mutual or facts.leg.shared:
             return None
     elif not _edge_mutual_listener(facts):
         return None

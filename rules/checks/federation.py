@@ -1,7 +1,8 @@
 """Rules about the federation port of the Access Edge.
 
 Strategy: who may come there is decided by switches (federation on or off, for which pool) and by the list of partners;
-what comes must be mutual TLS. On a single address clients share the port, so these rules leave such a pool alone.
+what comes must be mutual TLS. On a single address clients share the port: there only a client certificate tells that a
+partner came, and all else is left alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _port_owner(facts: Facts, *, inbound: bool) -> EdgePool | None:
     if not facts.tcp or far.zone != names.EXTERNAL:
         return None
     pool = facts.site.edge_pool_of(own, *names.ACCESS_EDGE)
-    if pool is None or pool.single_ip:
+    if pool is None or (pool.single_ip and facts.observation.mutual != Mutual.YES):
         return None
     return pool if facts.port == (pool.access.federation_port if inbound else 5061) else None
 
@@ -60,7 +61,12 @@ def federation_partner_not_allowed(facts: Facts) -> str | None:
 )
 def federation_disabled_5061(facts: Facts) -> str | None:
     pool = _port_owner(facts, inbound=True) or _port_owner(facts, inbound=False)
-    if pool is None or facts.permitted or (facts.site.topology.federation.enabled and pool.federation):
+    if (
+        pool is None
+        or pool.single_ip
+        or facts.permitted
+        or (facts.site.topology.federation.enabled and pool.federation)
+    ):
         return None
     return (
         f"{facts.source} opened {facts.at_port} to {facts.destination} although federation is off for {pool.fqdn}: "

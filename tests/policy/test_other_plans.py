@@ -260,3 +260,22 @@ def test_a_service_without_a_virtual_address_is_addressed_at_the_nodes() -> None
     ):
         verdict = site.judge(source, destination, wire, position=position(source, destination))
         assert (verdict.verdict, verdict.path) == (ALLOWED, row), destination
+
+
+@pytest.mark.parametrize(
+    ("changes", "wire", "said"),
+    [
+        ({}, MTLS, (ALLOWED, "ext-sip1-access-federation-in", ())),
+        ({"discovery": False}, MTLS, (VIOLATION, None, ("federation-partner-not-allowed",))),
+        ({"discovery": False}, TLS, (ALLOWED, "ext-sip1-access-client", ())),
+        ({"enabled": False}, MTLS, (ALLOWED, "ext-sip1-access-client", ())),
+    ],
+)
+def test_a_certificate_tells_partners_from_clients_on_one_address(
+    changes: dict[str, bool], wire: dict[str, Any], said: tuple[Any, ...]
+) -> None:
+    """Clients have none; without federation nobody else is expected there."""
+    topology = contoso_as("single-ip")
+    site = Bench(replace(topology, federation=replace(topology.federation, **changes)))
+    verdict = site.judge("192.0.2.66:41000", "203.0.113.10:5061/tcp", wire)
+    assert (verdict.verdict, verdict.path, verdict.rules) == said
