@@ -279,3 +279,34 @@ def test_a_certificate_tells_partners_from_clients_on_one_address(
     site = Bench(replace(topology, federation=replace(topology.federation, **changes)))
     verdict = site.judge("192.0.2.66:41000", "203.0.113.10:5061/tcp", wire)
     assert (verdict.verdict, verdict.path, verdict.rules) == said
+
+
+def test_one_virtual_address_and_one_for_each_node() -> None:
+    """Hardware balancing in its form with a single address: the rows of that plan, the ports of the other."""
+    topology = contoso_as("hlb")
+    pool = topology.edge_pools[0]
+    one = replace(
+        pool,
+        access=replace(pool.access, port=5061),
+        webconf=replace(pool.webconf, port=444),
+        vips=replace(pool.vips, webconf=pool.vips.access, av=pool.vips.access),
+        members=tuple(replace(member, webconf=member.access, av=member.access) for member in pool.members),
+    )
+    site = Bench(replace(topology, edge_pools=(one,)))
+    pseudo = CLEAN[6][2]
+    for source, destination, wire, row in (
+        (USER, "203.0.113.10:5061/tcp", TLS, "ext-hlb-access-client"),
+        (USER, "203.0.113.10:444/tcp", TLS, "ext-hlb-webconf-psom"),
+        (USER, "203.0.113.10:443/tcp", pseudo, "ext-hlb-av-vip-tcp"),
+        (USER, "203.0.113.12:443/tcp", pseudo, "ext-hlb-av-node-tcp"),
+        ("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS, "ext-hlb-access-federation-in"),
+        ("198.51.100.10:41000", "203.0.113.10:5061/tcp", TLS, "ext-hlb-access-federation-in"),
+        ("192.0.2.66:41000", "203.0.113.10:5061/tcp", MTLS, "ext-hlb-access-federation-in"),
+        ("203.0.113.10:41000", "198.51.100.10:5061/tcp", MTLS, "ext-hlb-access-federation-out"),
+        ("203.0.113.12:3478", "203.0.113.13:3478/udp", TURN, "ext-av-pool-hairpin"),
+        ("203.0.113.12:50711", "198.51.100.30:443/tcp", pseudo, "ext-hlb-node-outbound"),
+    ):
+        verdict = site.judge(source, destination, wire)
+        assert (verdict.verdict, verdict.path, verdict.rules) == (ALLOWED, row, ()), (source, destination)
+    direct = site.judge(USER, "203.0.113.12:5061/tcp", TLS)
+    assert (direct.verdict, direct.rules) == (VIOLATION, ("hlb-node-direct-sip",))
