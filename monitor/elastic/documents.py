@@ -204,6 +204,10 @@ def _slice(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
     }
 
 
+def _slice_gone(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
+    return {"message": "a slice of evidence that is no more", "event": {"kind": "event"}}
+
+
 def _run(data: dict[str, Any], sample: str | None) -> dict[str, Any]:
     row = data["row"]
     return {
@@ -222,6 +226,7 @@ _FIELDS: Final = {
     "captures": _capture,
     "flows": _kept_flow,
     "evidence": _slice,
+    "evidence_gone": _slice_gone,
     "runs": _run,
 }
 

@@ -212,6 +212,11 @@ class _Rows:
         if "wording" in data:
             row["wording"] = self._wording(row["wording"], data["wording"])
         self._insert(table, row)
+        if table == "evidence":  # a slice that was cut anew has a new row, and pages come in any order
+            self.connection.execute(
+                "UPDATE evidence SET id = ?1, sha256 = ?2, packets = ?3 WHERE finding = ?4 AND path = ?5 AND id < ?1",
+                [row[name] for name in ("id", "sha256", "packets", "finding", "path")],
+            )
 
     def _note_run(self, row: dict[str, Any], kind: str, shift: int) -> None:
         first = row.get("first") or 0
@@ -244,7 +249,7 @@ class _Rows:
         if table not in self.pointers:
             keys = self.connection.execute(f"PRAGMA foreign_key_list({table})").fetchall()
             named = [key[3] for key in keys if key[4] == "id" and key[2] != "findings"]
-            self.pointers[table] = ["id", *named]
+            self.pointers[table] = ["id", *named, *(["evidence"] if table == "evidence_gone" else [])]
         return self.pointers[table]
 
 
@@ -272,13 +277,16 @@ def _put_right(connection: sqlite3.Connection) -> None:
     for run in _recorded_before(connection):
         connection.execute("DELETE FROM runs WHERE id = ?", (run,))
     for source in SOURCES:
-        if source.table not in ("runs", "evidence"):
+        if source.table not in ("runs", "evidence", "evidence_gone"):
             connection.execute(
                 f"DELETE FROM {source.table} WHERE run NOT IN (SELECT id FROM runs)"  # noqa: S608
             )
     connection.execute("DELETE FROM attempt_sources WHERE delta NOT IN (SELECT id FROM attempt_deltas)")
     connection.execute("DELETE FROM config_findings WHERE run NOT IN (SELECT id FROM runs)")
-    connection.execute("DELETE FROM evidence WHERE finding NOT IN (SELECT finding FROM finding_deltas)")
+    connection.execute(
+        "DELETE FROM evidence WHERE id IN (SELECT evidence FROM evidence_gone) "
+        "OR finding NOT IN (SELECT finding FROM finding_deltas)"
+    )
     connection.execute("DELETE FROM findings WHERE id NOT IN (SELECT finding FROM finding_deltas)")
 
 

@@ -31,6 +31,7 @@ SOURCES: Final = (
     Source("coverage"),
     Source("flows"),
     Source("evidence"),
+    Source("evidence_gone"),
     Source("finding_deltas", violations=True),
     Source("attempt_deltas", violations=True, parts=("attempt_sources", "delta")),
     Source("verdict_deltas"),
