@@ -90,12 +90,13 @@ def watch(
     trouble: str | None = None
     while not stop.asked and time.monotonic() < end:
         events = poll.poll(max(0.0, min(due, end) - time.monotonic()) * 1000)
+        now = time.time_ns()  # before: what comes while a full ring is fed must not be overtaken by the clock
         _feed(session, rings)
         if time.monotonic() >= due or any(event != select.POLLIN for _, event in events):
             for news in filter(None, [ring.tend() for ring in rings]):
                 messages.warning(news)
             kernel = [ring.counters() for ring in rings]
-            session.tick(time.time_ns(), kernel)
+            session.tick(now, kernel)
             if session.trouble != trouble:
                 trouble = session.trouble
                 messages.warning(trouble or "the record is written again")

@@ -26,7 +26,7 @@ from monitor.store.sqlite import reading
 from monitor.sums import QUARTER
 from rules.load import load
 from rules.topology import Topology
-from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, all_packets, pcap
+from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, addresses, all_packets, pcap
 from tests.live.blocks import block
 
 SECOND = 1_000_000_000
@@ -197,3 +197,20 @@ def test_a_flow_is_spoken_of_once_it_has_settled(tmp_path: Path) -> None:
     assert taken_back <= 2, "of the flow or two that take longer"
     live.close(packets[-1].time + 4 * SECOND, [KernelCounters(len(packets))])
     check(record, BROKEN["internal"], "internal")
+
+
+@pytest.mark.parametrize("size", [5, 60])
+def test_two_interfaces_of_a_tap_one_for_each_direction(tmp_path: Path, size: int) -> None:
+    record = tmp_path / "record.db"
+    path = BROKEN["internal"]
+    packets = all_packets(path)
+    live = session(record, "internal", packets, ("in", "out"))
+    for first in range(0, len(packets), size):
+        taken = packets[first : first + size]
+        for ring in (0, 1):
+            mine = [packet for packet in taken if addresses(packet)[0].startswith("192.168.") == bool(ring)]
+            if mine:
+                live.feed(ring, block(mine))
+        live.tick(taken[-1].time + SECOND, [KernelCounters(), KernelCounters()])
+    live.close(packets[-1].time + 2 * SECOND, [KernelCounters(), KernelCounters()])
+    check(record, path, "internal")
