@@ -236,11 +236,11 @@ class LiveSession:
             if settled:
                 self._judge_rows(now, batch)
                 continue
-            old = pc.less_equal(batch["event.start"], now - SETTLE)
-            ready = pc.or_(old, pc.is_in(batch["edgewarden.flow_id"], value_set=ended))
+            young = pc.and_(pc.greater(batch["event.start"], now - SETTLE), pc.less(batch["event.start"], now + SETTLE))
+            ready = pc.or_(pc.invert(young), pc.is_in(batch["edgewarden.flow_id"], value_set=ended))
             self._judge_rows(now, batch.filter(ready))
-            if (young := batch.filter(pc.invert(ready))).num_rows:
-                self._waiting.append(young)
+            if (rest := batch.filter(pc.invert(ready))).num_rows:
+                self._waiting.append(rest)
 
     def _judge_rows(self, now: int, batch: Any) -> None:
         verdicts = self._learned.verdicts
@@ -283,7 +283,7 @@ class LiveSession:
         }
         if whole:
             self._aggregate.by_observation, self._pending.by_observation = {}, {}
-            self._flushed = max(self._flushed, now)
+            self._flushed = now
             self._recorded = self._seen
             self._kernel = list(kernel)
             self._evicted = 0 if self._evidence is None else self._evidence.evicted
@@ -315,10 +315,9 @@ class LiveSession:
         dropped = sum(_more(is_now.dropped, was.dropped) for is_now, was in pairs)
         nic = sum(_more(is_now.nic, was.nic) for is_now, was in pairs)
         down = max((_more(is_now.down, was.down) for is_now, was in pairs), default=0)
-        last = max(now, self._flushed)
         return Span(
-            first=min(self._flushed + down, last),
-            last=last,
+            first=min(self._flushed + down, now),  # a clock that was set back goes on from there
+            last=now,
             packets=new.packets,
             octets=new.octets,
             accounting=new.accounting,

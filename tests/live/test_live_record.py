@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,29 @@ def test_gaps_have_reasons(tmp_path: Path) -> None:
     assert (begins, ends) == ([-1, 13, 59], [9, 20, 80])
     assert [gap.why for gap in watched.gaps] == [DOWN, STOPPED]
     assert [((a - start) // SECOND, (b - start) // SECOND) for a, b in part.spans] == [(15, 20), (59, 70)]
+
+
+def test_a_clock_that_is_set_back_hides_nothing(tmp_path: Path) -> None:
+    """It ran an hour fast: what comes afterwards is watched and judged at once, and counted once."""
+    record = tmp_path / "record.db"
+    packets = all_packets(INTERNAL)
+    fast = [replace(packet, time=packet.time + 3600 * SECOND) for packet in packets]
+    live = session(record, "internal", fast)
+    live.feed(0, block(fast[:400]))
+    live.tick(fast[399].time + 10 * SECOND, [KernelCounters()])
+    now = packets[-1].time
+    live.feed(0, block(packets[400:]))
+    live.tick(now + 3 * SECOND, [KernelCounters()])
+    live.tick(now + 13 * SECOND, [KernelCounters()])
+    with reading(str(record)) as connection:
+        [watched] = spans(connection)
+        found = stated(listing(connection, Filter())["findings"])
+    assert watched.packets == len(packets)
+    assert (now + 3 * SECOND, now + 13 * SECOND) in watched.spans
+    assert len(found) > 20
+    live.close(now + 20 * SECOND, [KernelCounters()])
+    counted = sums(record, "verdict_deltas", "verdict").values()
+    assert sum(packets_ for _, packets_, _ in counted) == len(packets)
 
 
 def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
