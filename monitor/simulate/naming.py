@@ -111,6 +111,11 @@ class Naming:
                 return _name(front.fqdn, [m.fqdn for m in front.members] + [f"sip.{domain}"], public=False)
             case "front end web":
                 return _name(self.cast.front_ends.fqdn, [self.host("front end web"), self.host("meet")], public=False)
+            case "configuration master web":
+                masters = self.topology.cms_masters()
+                held = next(p for p in self.topology.front_end_pools if masters and masters[0] in p.members)
+                host = held.web.external or self.host("front end web")
+                return _name(held.fqdn, [host, self.host("meet")], public=False)
             case "office web apps":
                 return _name(self._office(), [], public=False)
             case "branch appliance":

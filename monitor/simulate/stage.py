@@ -91,6 +91,8 @@ def _keep_to_policy(cast: Cast, scenario: Scenario) -> None:
         word = policy.severity_of(rule)
         if word in (names.OFF, "info") or (word is not None and len(expect.rules) > 1):
             raise NotCast(f"policy.rules sets {rule} to {word}")
+    if str(scenario.talk.get("version", policy.tls_minimum)) < policy.tls_minimum:
+        raise NotCast(f"policy.tls_minimum is {policy.tls_minimum}")
 
 
 def _pair(cast: Cast, scenario: Scenario, *, inside: bool) -> tuple[Address, Address]:

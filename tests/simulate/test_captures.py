@@ -40,6 +40,7 @@ SUBJECTS = {
     "director web": "dir01.contoso.net",
     "front end": "pool01.contoso.net",
     "front end web": "pool01.contoso.net",
+    "configuration master web": "pool01.contoso.net",
     "office web apps": "officewebapps01.contoso.com",
     "branch appliance": "sba01.contoso.net",
     "partner": "sip.litware.com",
