@@ -14,7 +14,8 @@ asked about the whole stays exact, a day is then told by the longer spells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final
@@ -78,6 +79,7 @@ class Group:
     quarters: dict[int, Share] = field(default_factory=dict)
     # (key, one-row table); live also (key, None): the flow is no sample of these any more
     samples: list[tuple[tuple[Any, ...], Any]] = field(default_factory=list)
+    ends: Counter[tuple[str, str]] = field(default_factory=Counter)  # flows by ("source", address that was asked for)
 
     @property
     def began(self) -> float:
@@ -87,16 +89,25 @@ class Group:
 class Aggregate:
     """The sink of one sensor's replay, or of a live session, which hands over sums with signs.
 
-    split: by quarters of an hour, for a record. subjects, sources: other bounds than those above.
+    split: by quarters of an hour, for a record. subjects, sources: other bounds than those above. addresses: whose
+    flows are counted apart, as waivers ask.
     """
 
-    def __init__(self, *, split: bool = False, subjects: int | None = None, sources: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        split: bool = False,
+        subjects: int | None = None,
+        sources: int | None = None,
+        addresses: Collection[str] = (),
+    ) -> None:
         self.by_observation: dict[tuple[int, int], Sums] = {}  # (observation, quarter)
         self.groups: dict[tuple[int, tuple[str, ...]], Group] = {}
         self.grain = QUARTER if split else 0  # nanoseconds told apart
         self._subjects: dict[str, set[str]] = {}
         self._subjects_kept = SUBJECTS_PER_SENSOR if subjects is None else subjects
         self.sources_left = SOURCES if sources is None else sources
+        self._addresses = pa.array(sorted(addresses), pa.string())
 
     def rows(self, batch: Any, learned: Learned) -> None:
         columns = {
@@ -120,6 +131,8 @@ class Aggregate:
                 marked = marked.append_column(column, rows[column].cast(pa.string()))
             self.mark(marked, subjects, verdicts)
             self._samples(rows, verdicts, subjects)
+            if len(self._addresses):
+                self._ends(rows, verdicts, subjects)
         while self.grain and self._cells() > CELLS:
             self._coarsen()
 
@@ -150,6 +163,18 @@ class Aggregate:
                 if address not in sources:
                     sources.add(address)
                     self.sources_left -= 1
+
+    def _ends(self, rows: Any, verdicts: Sequence[Verdict], columns: Sequence[str]) -> None:
+        """Count the violating flows of the addresses asked for."""
+        for end in ("source", "destination"):
+            among = rows.filter(pc.is_in(rows[f"{end}.ip"].cast(pa.string()), value_set=self._addresses))
+            values = [among[column].to_pylist() for column in columns]
+            for number, address, *found in zip(
+                among["observation"].to_pylist(), among[f"{end}.ip"].to_pylist(), *values, strict=True
+            ):
+                if verdicts[number].verdict == VIOLATION:
+                    group = self.group(number, verdicts[number], dict(zip(columns, found, strict=True)))
+                    group.ends[end, address] += 1
 
     def _cells(self) -> int:
         return len(self.by_observation) + sum(len(group.quarters) for group in self.groups.values())
@@ -266,8 +291,10 @@ class Finding:
     ports: Ports = field(default_factory=Ports)
     quarters: dict[int, Part] = field(default_factory=dict)
     samples: list[tuple[tuple[Any, ...], Any, Learned]] = field(default_factory=list)
+    ends: Counter[tuple[str, str]] = field(default_factory=Counter)  # as those of its groups
 
     def update(self, hit: Hit, verdict: Verdict, group: Group) -> None:
+        self.ends.update(group.ends)
         for quarter, share in group.quarters.items():
             if (_began(share.sums), hit.reason) < (_began(self.sums), self.hit.reason):
                 self.hit, self.verdict = hit, verdict

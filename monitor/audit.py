@@ -26,11 +26,13 @@ from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.sums import Sums
 from monitor.times import iso, iso_or_none
 from parsers import VERSION
+from reports.moments import nanoseconds
 from rules.catalogue import controls_of, coverage, policy_identity
 from rules.lint import ConfigFinding, config_findings
 from rules.names import SEVERITIES
 from rules.topology import Topology
 from rules.verdict import ALLOWED, VERDICTS, End, finding_id
+from rules.waivers import Waiver, addresses, apply
 
 SCHEMA: Final = 1
 
@@ -73,14 +75,17 @@ def audit(
     progress: Callable[[int], None] = lambda octets: None,
     *,
     split: bool = False,
+    waivers: Sequence[Waiver] | None = None,
 ) -> Audit:
-    """Judge the captures. mistakes: sentences about arguments that could not be read. split: as a record wants it."""
+    """Judge the captures. mistakes: sentences about arguments that could not be read. split: as a record wants it.
+    waivers: accepted exceptions; None: none were asked about."""
+    asked = addresses(waivers or ())
     judges = Judges(topology)
     runs: list[tuple[Replay, Aggregate]] = []
     for sensor, arguments in by_sensor(captures).items():
         assert sensor.position is not None, "a judged capture has a position"
         judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
-        runs.append((Replay(sensor, arguments, judge, settings), Aggregate(split=split)))
+        runs.append((Replay(sensor, arguments, judge, settings), Aggregate(split=split, addresses=asked)))
     run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
 
     found = findings(runs)
@@ -121,8 +126,26 @@ def audit(
     for replay, _ in runs:
         outcome.mistakes.extend(replay.mistakes)
         outcome.notes.extend(replay.broken)
+    if waivers is not None:
+        _waive(outcome, waivers)
     _conclude(outcome, topology, runs)
     return outcome
+
+
+def _waive(outcome: Audit, waivers: Sequence[Waiver]) -> None:
+    """Enter who waived which finding, and what is to be said about the waivers."""
+    result = outcome.result
+    ends = {finding.id: finding.ends for finding in outcome.found}
+    lasts = [capture.last for replay, _ in outcome.runs for capture in replay.captures if capture.last is not None]
+    notes = apply(
+        waivers,
+        result["findings"],
+        max(lasts, default=None),
+        lambda finding: None if finding["last"] is None else nanoseconds(finding["last"]),
+        lambda finding, end, address: ends[finding["id"]][end, str(address)] if finding["id"] in ends else 0,
+    )
+    result["waivers"] = {"findings": sum(1 for f in result["findings"] if f["waived_by"]), "notes": notes}
+    outcome.notes.extend(notes)
 
 
 def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Aggregate]]) -> None:
@@ -149,6 +172,9 @@ def _conclude(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, A
         judged = result["totals"]["flows"] - result["totals"]["out_of_scope"]
         seen = ", ".join(sorted({c["position"] for c in result["captures"]}))
         result["why"] = f"none of the {judged} judged flows seen at {seen} violates the policy"
+        if counted:
+            waived = f"{len(counted)} findings are" if len(counted) != 1 else "1 finding is"
+            result["why"] = f"{waived} waived; {result['why']} otherwise"
 
 
 def _doubts(outcome: Audit, topology: Topology, runs: Sequence[tuple[Replay, Aggregate]]) -> list[str]:

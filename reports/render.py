@@ -61,6 +61,7 @@ def render_text(result: dict[str, Any]) -> str:
     lines = [*_paragraph(f"{VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
     lines += _captures(result)
     lines += _findings(result)
+    lines += _waivers(result)
     lines += _attempts(result)
     lines += _paths(result)
     lines += _totals(result)
@@ -223,6 +224,11 @@ def opinion(second: dict[str, Any]) -> str:
     return f"{agrees}: {second['why']}"
 
 
+def waiver(waived_by: dict[str, str]) -> str:
+    """Who accepted a finding, in words."""
+    return f"{waived_by['owner']} until {waived_by['expires']}: {waived_by['reason']}"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -242,7 +248,9 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(endpoint=endpoint, ports=ports, plural=plural, moment=moment, opinion=opinion)
+    environment.filters.update(
+        endpoint=endpoint, ports=ports, plural=plural, moment=moment, opinion=opinion, waiver=waiver
+    )
     return environment.get_template(name)
 
 
@@ -278,11 +286,13 @@ def _findings(result: dict[str, Any]) -> list[str]:
         return ["Findings: none", ""]
     lines = [f"Findings: {len(found)}", ""]
     for finding in found:
-        waived = f"  waived by {finding['waived_by']}" if finding["waived_by"] else ""
+        waived = "  WAIVED" if finding["waived_by"] else ""
         lines.append(
             f"{finding['severity'].upper()}  {finding['rule']}  at {finding['position']}  [{finding['id']}]{waived}"
         )
         lines += _paragraph(finding["reason"], "    ")
+        if finding["waived_by"]:
+            lines += _paragraph(f"waived by {waiver(finding['waived_by'])}", "    ")
         if finding["position"] == "config":
             lines.append("")
             continue
@@ -306,6 +316,16 @@ def _findings(result: dict[str, Any]) -> list[str]:
             lines += _paragraph(f"second opinion: {opinion(finding['second_opinion'])}", "    ")
         lines.append("")
     return lines
+
+
+def _waivers(result: dict[str, Any]) -> list[str]:
+    told = result.get("waivers")
+    if told is None:
+        return []
+    lines = [f"Waived: {plural(told['findings'], 'finding')}"]
+    for note in told["notes"]:
+        lines += _paragraph(note, "  ")
+    return [*lines, ""]
 
 
 def _attempts(result: dict[str, Any]) -> list[str]:

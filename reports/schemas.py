@@ -272,7 +272,7 @@ def _finding() -> Schema:
             "reason": _SAID,
             "nearest_path": _or_null(_TEXT),
             "controls": {"type": "object", "additionalProperties": _TEXTS},
-            "waived_by": _or_null(_TEXT),
+            "waived_by": _or_null(_object({"owner": _SAID, "reason": _SAID, "expires": _SAID})),
             "samples": _list(sample, maxItems=8),
             "evidence": _list(_object({"path": _TEXT, "sha256": _SHA256, "packets": _COUNT})),
             "second_opinion": _or_null(opinion),
@@ -333,9 +333,14 @@ def _audit() -> Schema:
         "coverage": _object(
             {"observable": _TEXTS, "not_observable": _list(_object({"rule": _SAID, "why": _SAID}))},
         ),
+        "waivers": _object(
+            {"findings": _COUNT, "notes": _TEXTS},
+            description="with --waivers: how many findings are waived, and which waivers need a look",
+        ),
     }
     title = "edgewarden audit --format json"
-    return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
+    closed = _object(fields, optional=("waivers",))
+    return {"$schema": _DIALECT, "title": title, **closed, "$defs": _definitions(results=True)}
 
 
 def _findings() -> Schema:

@@ -174,8 +174,10 @@ def _escape(character: str) -> str:
     return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character, f"\\u{{{ord(character):04x}}}")
 
 
-def parse(data: bytes, faults: Faults) -> Node | None:
-    """The root node of the only document in `data`; None when there is none that could be read (a fault says why)."""
+def parse(data: bytes, faults: Faults, begins: str = "a YAML mapping that begins with `edgewarden: 1`") -> Node | None:
+    """The root node of the only document in `data`; None when there is none that could be read (a fault says why).
+
+    begins: what the file should hold, for one that is empty."""
     text = _decode(data, faults)
     if text is None:
         return None
@@ -186,7 +188,7 @@ def parse(data: bytes, faults: Faults) -> Node | None:
     if builder.broken:
         return None
     if builder.root is None:
-        faults.add(Mark(1, 1), "the file is empty", "a YAML mapping that begins with `edgewarden: 1`")
+        faults.add(Mark(1, 1), "the file is empty", begins)
     return builder.root
 
 

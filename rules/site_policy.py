@@ -11,6 +11,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from rules.components import Network, PortRange
 
 
+def first_instant_after(expires: date | datetime) -> int | None:
+    """ns since 1970 UTC; a date lasts to its end. None: nothing comes after it."""
+    if isinstance(expires, datetime):
+        moment, extra = expires, 1  # "after" that instant: one nanosecond later
+    else:
+        try:
+            moment, extra = datetime.combine(expires + timedelta(days=1), time(), UTC), 0
+        except OverflowError:
+            return None  # 31 December 9999
+    elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000_000 + elapsed.microseconds * 1_000 + extra
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSeverity:
     rule: str
@@ -58,17 +71,7 @@ class LocalPath:
     @property
     def ends_ns(self) -> int | None:
         """First instant (ns since 1970 UTC) at which the path no longer fits, None when it never ends."""
-        if self.expires is None:
-            return None
-        if isinstance(self.expires, datetime):
-            moment, extra = self.expires, 1  # "after" that instant: one nanosecond later
-        else:
-            try:
-                moment, extra = datetime.combine(self.expires + timedelta(days=1), time(), UTC), 0
-            except OverflowError:
-                return None  # 31 December 9999: nothing comes after it
-        elapsed = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return (elapsed.days * 86_400 + elapsed.seconds) * 1_000_000_000 + elapsed.microseconds * 1_000 + extra
+        return None if self.expires is None else first_instant_after(self.expires)
 
 
 @dataclass(frozen=True, slots=True)

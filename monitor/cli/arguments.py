@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.config import Settings
     from monitor.elastic.cluster import Target
     from rules.topology import Topology
+    from rules.waivers import Waiver
 
 Run = Callable[[argparse.Namespace, Messages], int]
 
@@ -177,6 +178,20 @@ def load_topology(path: str) -> Topology:
     except TopologyFaults as error:
         count = len(error.faults)
         raise OperatorMistake(f"the topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
+
+
+def load_waivers(path: str, topology: Topology) -> tuple[Waiver, ...]:
+    """Read a file of waivers. Raises OperatorMistake with all its faults, one a line."""
+    from rules import waivers
+    from rules.catalogue import RULE_IDS
+
+    try:
+        return waivers.load_waivers(path, topology, RULE_IDS)
+    except waivers.WaiversUnreadable as error:
+        raise OperatorMistake(visible(str(error))) from None
+    except waivers.WaiverFaults as error:
+        count = len(error.faults)
+        raise OperatorMistake(f"the waivers have {count} fault{'s' if count != 1 else ''}:\n{error}") from None
 
 
 def expand_captures(

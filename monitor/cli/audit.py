@@ -16,6 +16,7 @@ from monitor.cli.arguments import (
     command,
     expand_captures,
     load_topology,
+    load_waivers,
     moment,
     octets_to_read,
     store_place,
@@ -47,6 +48,7 @@ def add(commands: Any) -> None:
         "seen: verdict, findings with their reasons, paths used, attempts, and what could not be seen.",
         example="edgewarden audit --topology contoso.yaml external=outside.pcapng internal=inside.pcapng\n"
         "edgewarden audit --store sqlite:///record.db --evidence evidence/ external=monday/ internal=tuesday.pcap.zst\n"
+        "edgewarden audit --waivers accepted.yaml external=outside.pcapng\n"
         "edgewarden audit --store https://es01.contoso.net:9200 external=outside.pcapng internal=inside.pcapng",
     )
     add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
@@ -64,8 +66,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--to", dest="time_to", type=moment, metavar="T", help="judge packets before T")
     add_store(parser, "$EDGEWARDEN_STORE; without either no record is written")
     parser.add_argument("--filter", metavar="BPF", help="judge these packets alone: an expression of pcap-filter(7)")
-    for option in ("--waivers", "--suggest"):
-        parser.add_argument(option, action=NotYet)
+    parser.add_argument(
+        "--waivers",
+        metavar="FILE",
+        help="accepted exceptions, YAML: a list of {rule, reason, owner, expires} with one or more of source, "
+        "destination, port, subject; what they cover stays in the result and changes no exit status",
+    )
+    parser.add_argument("--suggest", action=NotYet)
     parser.add_argument(
         "--second-opinion", action="store_true", help="ask tshark what it reads in the violating flows, and compare"
     )
@@ -76,6 +83,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     path = topology_path(arguments.topology, default=True)
     assert path is not None
     topology = load_topology(path)
+    waivers = load_waivers(arguments.waivers, topology) if arguments.waivers is not None else None
     captures, mistakes = expand_captures(arguments.captures, topology, messages)
     again = "--evidence" if arguments.evidence is not None else "--second-opinion" if arguments.second_opinion else None
     if again is not None:
@@ -112,7 +120,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     progress = messages.progress(octets_to_read(captures))
     statuses = [DONE]
     with Output(arguments.output) as out, _Report(arguments.report) as report:
-        outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None)
+        outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None, waivers=waivers)
         progress.done()
         if again is not None:
             _second_reading(outcome, captures, arguments.evidence, opinions=arguments.second_opinion)

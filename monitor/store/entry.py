@@ -228,7 +228,9 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
         attempts=tuple(attempts),
         verdicts=tuple(verdicts),
         paths=tuple(paths),
-        config=tuple(compact(finding) for finding in result["findings"] if finding["position"] == CONFIG),
+        config=tuple(  # the record holds what was seen; a waiver is the reader's
+            compact({**finding, "waived_by": None}) for finding in result["findings"] if finding["position"] == CONFIG
+        ),
         evidence=tuple(evidence[name] for name in dict.fromkeys(d.finding for d in deltas) if name in evidence),
         scope=scope_of(
             outcome.topology,

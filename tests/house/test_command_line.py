@@ -122,7 +122,7 @@ def test_version(capfd: pytest.CaptureFixture[str]) -> None:
         ["findings", "--rule", "no-such-rule"],
         ["findings", "--config", "c.yaml"],
         ["store", "info", "--store", "http://es01.contoso.net:9200"],
-        ["audit", "--waivers", "w.yaml", "external=x"],
+        ["audit", "--suggest", "s.yaml", "external=x"],
         ["audit", "--filter", "tcp prot 443", "external=" + CLEAN["external"]],
         ["flows", "--format", "xml", "x"],
         ["topology"],
@@ -139,8 +139,8 @@ def test_mistakes_are_2_and_told(words: list[str], capfd: pytest.CaptureFixture[
 
 
 def test_options_of_later_versions_are_refused_in_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "--waivers", "w.yaml", "external=x"]) == 2
-    assert "--waivers is not built yet" in capfd.readouterr().err
+    assert main(["audit", "--suggest", "s.yaml", "external=x"]) == 2
+    assert "--suggest is not built yet" in capfd.readouterr().err
 
 
 def test_audit_without_a_topology(
