@@ -65,5 +65,5 @@ OTHER_SITES = {
         ("office365: {enabled: false}", HYBRID),
         ("discovery: true", "discovery: false"),
     ),
-    **{plan: contoso_text(plan) for plan in ("single-ip", "hlb", "one-firewall")},
+    **{plan: contoso_text(plan) for plan in ("single-ip", "hlb")},
 }
