@@ -243,6 +243,8 @@ class LiveSession:
                 self._waiting.append(rest)
 
     def _judge_rows(self, now: int, batch: Any) -> None:
+        if not batch.num_rows:
+            return
         verdicts = self._learned.verdicts
         signed = self._corrections.signed(batch, verdicts)
         self._pending.count(signed.table.filter(signed.table["pending"]), verdicts)

@@ -187,8 +187,9 @@ def test_a_flow_is_spoken_of_once_it_has_settled(tmp_path: Path) -> None:
     packets = all_packets(BROKEN["internal"])
     live = session(record, "internal", packets)
     for first in range(0, len(packets), 5):
-        live.feed(0, block(packets[first : first + 5]))
-        live.tick(packets[first].time, [KernelCounters()])
+        taken = packets[first : first + 5]
+        live.feed(0, block(taken))
+        live.tick(taken[-1].time, [KernelCounters()])
     live.tick(packets[-1].time + 3 * SECOND, [KernelCounters()])
     with reading(str(record)) as connection:
         [taken_back] = connection.execute("SELECT count(*) FROM finding_deltas WHERE flows < 0").fetchone()
