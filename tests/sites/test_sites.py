@@ -136,3 +136,21 @@ def test_clean_traffic_seen_in_part_gives_no_finding(name: str, part: slice, tmp
     wrong = [(_key(flow), _said(flow)) for flow in flows if flow["edgewarden"]["verdict"] in ("violation", "attempt")]
     assert not wrong
     assert len(flows) > 20
+
+
+def test_a_sensor_between_balancer_and_nodes_sees_the_nodes_addressed(tmp_path: Path) -> None:
+    """What is a violation at the firewall is the balancer's own leg at a sensor that is declared to stand there."""
+    nodes = {expected.key for expected in table("proseware") if expected.rules == ["hlb-node-direct-sip"]}
+    legs = [(expected, sent) for expected, sent in played("proseware") if expected.key in nodes]
+    topology = tmp_path / "behind.yaml"
+    text = (FOLDER / "proseware.yaml").read_text(encoding="utf-8")
+    topology.write_text(text + "sensors: [{name: behind, position: external, behind_lb: true}]\n", encoding="utf-8")
+    write(legs, "external", tmp_path / "legs.pcap")
+    for sensor, said in (
+        ("behind", {("allowed", "ext-hlb-leg")}),
+        ("external", {("violation", None), ("attempt", None)}),
+    ):
+        arguments = ["--topology", str(topology), f"{sensor}={tmp_path / 'legs.pcap'}"]
+        _, output = edgewarden("flows", "--quiet", "--format", "jsonl", *arguments)
+        flows = [json.loads(line)["edgewarden"] for line in output.splitlines()]
+        assert {(flow["verdict"], flow.get("path")) for flow in flows} == said
