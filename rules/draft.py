@@ -42,7 +42,8 @@ def several(values: Iterable[object]) -> str:
 
 
 class Draft:
-    def __init__(self) -> None:
+    def __init__(self, rest: str) -> None:
+        self.rest = rest  # what `unused` are, in a few words
         self.lines: list[str] = []
         self.assumptions: list[str] = []
         self.doubts: list[str] = []  # what contradicts itself or looks wrong

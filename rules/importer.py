@@ -46,7 +46,7 @@ class _Import:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.imported = Imported(deployment)
-        self.draft = Draft()
+        self.draft = Draft("not used of the document")
         self.edge = self.imported.clusters(EDGE)
         used = {deployment.clusters[number].site for number, found in self.imported.section.items() if found}
         several_sites = len(used) > 1

@@ -6,9 +6,16 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.cli.arguments import add_output, command, load_topology, topology_path
+from monitor.cli.arguments import (
+    add_output,
+    command,
+    expand_captures,
+    load_topology,
+    octets_to_read,
+    topology_path,
+)
 from monitor.cli.messages import Messages
-from monitor.exit_status import DONE, VIOLATIONS, OperatorMistake
+from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, VIOLATIONS, OperatorMistake, gravest
 from monitor.output import Output
 from reports.visible import visible
 from rules.names import SEVERITIES
@@ -74,8 +81,16 @@ def add(commands: Any) -> None:
         "new",
         run_new,
         summary="a commented file to start from",
-        description="Prints a small, valid topology with example addresses.",
-        example="edgewarden topology new --output topology.yaml",
+        description="Prints a small, valid topology with example addresses; with --from-capture a draft of your own:\n"
+        "what captures show by certificates, ports and MS-TURN, each entry with its reason, TODO for the rest.",
+        example="edgewarden topology new --output topology.yaml\n"
+        "edgewarden topology new --output topology.yaml --from-capture outside.pcapng inside.pcapng",
+    )
+    new.add_argument(
+        "--from-capture",
+        nargs="+",
+        metavar="CAPTURE",
+        help="captures (files or folders) of sign-ins, meetings and federation at the firewalls, to draft from",
     )
     add_output(new, "the file")
 
@@ -151,7 +166,7 @@ def _tell(draft: Draft, messages: Messages) -> None:
         if len(sentences) > _TOLD:
             say(f"{kind}: and {len(sentences) - _TOLD} more, in the file")
     if draft.unused:
-        messages.note(f"not used: {'; '.join(draft.unused[:_TOLD])}")
+        messages.note(f"{draft.rest}: {'; '.join(draft.unused[:_TOLD])}")
     messages.note(f"{draft.todos} TODO to fill in; then run edgewarden topology check")
 
 
@@ -159,8 +174,35 @@ _TOLD: Final = 100  # sentences of a kind; a real site has a few
 
 
 def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
+    if arguments.from_capture:
+        return _draft_from_captures(arguments, messages)
     from rules.template import TEMPLATE
 
     with Output(arguments.output) as out:
         out.write_text(TEMPLATE)
     return DONE
+
+
+def _draft_from_captures(arguments: argparse.Namespace, messages: Messages) -> int:
+    captures, mistakes = expand_captures(arguments.from_capture, None, messages)
+
+    from monitor.sightings import sightings_of
+    from rules.sighted import draft_from
+
+    statuses = [DONE]
+    with Output(arguments.output) as out:
+        progress = messages.progress(octets_to_read(captures))
+        sightings, replays = sightings_of(captures, progress)
+        progress.done()
+        draft = draft_from(sightings, arguments.from_capture)
+        out.write_text(draft.text)
+    for replay in replays:
+        mistakes.extend(replay.mistakes)
+        for note in replay.broken:
+            messages.warning(note)
+            statuses.append(INCONCLUSIVE)
+    for mistake in mistakes:
+        messages.error(mistake)
+        statuses.append(MISTAKE)
+    _tell(draft, messages)
+    return gravest(statuses)

@@ -251,7 +251,7 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out, err = capfd.readouterr()
     assert out == ""
     assert "assumed: Edge pools are balanced by DNS" in err
-    assert "not used: role FileStore on files01.corp.contoso.com" in err
+    assert "not used of the document: role FileStore on files01.corp.contoso.com" in err
     assert "TODO to fill in; then run edgewarden topology check" in err
     assert main(["topology", "check", str(output)]) == 2  # until they are
     assert main(["topology", "import", "--quiet", str(FOLDER / "contoso-topology.xml")]) == 0

@@ -1,0 +1,349 @@
+"""A draft of the topology file from what captures showed: each entry with its reason and the flows behind it.
+
+Strategy: the roles of `rules.sighted_roles`, written in the order of the file. What was not seen is `TODO`, never a
+guess; where several addresses could go into one place (which outer address belongs to which Edge Server is nothing that
+packets tell), all are named in a comment. Addresses with a role are all that the zones hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rules.components import Address
+from rules.draft import TODO, Draft, one_or_list, several, word
+from rules.sighted_roles import CLS_PORTS, WEB_NAMES, Pool, Roles
+from rules.sightings import Sighting, Sightings
+from rules.topology import is_private
+
+HYBRID: Final = "sipfed.online.lync.com"
+"""The vendor's own federation host: hosted services or push notification, no partner."""
+
+Seen = dict[Address, list[Sighting]]
+
+
+def draft_from(sightings: Sightings, captures: Sequence[str]) -> Draft:
+    """captures: as they were named, for the first line."""
+    return _Sighted(sightings).draft_from(captures)
+
+
+class _Sighted:
+    def __init__(self, sightings: Sightings) -> None:
+        self.all = sightings
+        self.roles = Roles(sightings)
+        self.draft = Draft("seen, and given no role")
+        self.xmpp_peers: set[Address] = set()
+
+    def draft_from(self, captures: Sequence[str]) -> Draft:
+        draft, roles = self.draft, self.roles
+        draft.say(0, "Topology for Edgewarden, drafted from " + ", ".join(word(capture) for capture in captures) + ".")
+        draft.say(0, "It holds what was seen, no more. Fill in each TODO, then run `edgewarden topology check`.")
+        if self.all.left_out:
+            draft.doubt(0, f"{self.all.left_out:,} flows came after the limit of conversations and were not looked at")
+        if not (roles.internal or roles.access or roles.av):
+            draft.doubt(0, "no Edge interface was recognised: capture sign-ins, meetings and federation with them")
+        self._head()
+        self._zones()
+        draft.blank()
+        self._edge()
+        self._proxy()
+        self._pools()
+        self._people()
+        self._federation()
+        self._rest()
+        return draft
+
+    # --- the whole ---------------------------------------------------------------------------------------------------
+
+    def _domains(self) -> list[str]:
+        """Own SIP domains: the Access Edge certificate has `sip.DOMAIN` for each."""
+        names = (name for address in self.roles.access for name in self.all.names.get(address, ()))
+        return list(dict.fromkeys(name.removeprefix("sip.") for name in names if name.startswith("sip.")))
+
+    def _head(self) -> None:
+        draft, domains = self.draft, self._domains()
+        draft.put(0, "edgewarden: 1")
+        if domains:
+            draft.assume(0, "the organization is called by its first SIP domain")
+        draft.put(0, f"organization: {word(domains[0] if domains else TODO)}")
+        draft.put(0, f"product: {TODO}", "lync-2010, lync-2013, sfb-2015, sfb-2019 or sfb-se: packets do not tell")
+        if domains:
+            draft.put_list(0, "sip_domains", domains)
+
+    def _zones(self) -> None:
+        draft, roles = self.draft, self.roles
+        outer = [*roles.access, *roles.webconf, *roles.av, *roles.proxy_outside]
+        inner = [*roles.internal, *roles.proxy_inside]
+        inside = [address for pool in roles.pools for address in (*pool.members, *pool.web)]
+        inside += [*roles.farms, *roles.admins]
+        draft.blank()
+        draft.todo(0, "the networks of each zone: these are only the addresses that got a role below")
+        draft.put(0, "zones:")
+        for zone, addresses in (("perimeter-ext", outer), ("perimeter-int", inner), ("internal", inside)):
+            found = sorted(set(addresses), key=_order)
+            draft.put_list(1, zone, found or [TODO])
+        draft.put(0, "# firewalls: {external: {addresses: []}, internal: {addresses: []}}", "TODO they show no address")
+        if len(roles.internal) > 1:
+            draft.put(0, "# load_balancing: {external: dns, internal: dns}", "TODO dns or hardware")
+        draft.put(0, "# sensors: [{name: outer, position: external, side: outside}]", "TODO where you capture")
+
+    # --- Edge --------------------------------------------------------------------------------------------------------
+
+    def _edge(self) -> None:
+        draft, roles = self.draft, self.roles
+        draft.put(0, "edge_pools:")
+        servers: dict[str, Seen] = {}
+        for address, seen in roles.internal.items():
+            servers.setdefault(self.all.common_name(address) or TODO, {})[address] = seen
+        if not servers:
+            servers[TODO] = {}
+        if len(servers) > 1 and (roles.access or roles.av):
+            draft.todo(1, "which outer addresses belong to which of these pools: packets do not tell")
+        for name, members in servers.items():
+            about = f"the certificate of {len(members)} internal interfaces" if members and name != TODO else ""
+            draft.put(1, f"- fqdn: {word(name)}", about or "no certificate of an internal interface was seen")
+            self._next_hop()
+            for key, found, ports in (
+                ("access", roles.access, (443, 5061)),
+                ("webconf", roles.webconf, (443, 444)),
+                ("av", roles.av, (443,)),
+            ):
+                self._service(key, found, ports)
+            self._xmpp()
+            draft.put(2, "members:")
+            for address, seen in members.items():
+                self._member(address, seen, alone=len(roles.internal) == 1)
+            if not members:
+                self._member(None, [], alone=True)
+
+    def _next_hop(self) -> None:
+        hops = sorted((pool for pool in self.roles.pools if pool.next_hop), key=lambda pool: -pool.next_hop)
+        if hops:
+            flows = _flows(hops[0].next_hop)
+            self.draft.put(2, f"next_hop: {word(hops[0].name)}", f"the Edge opens SIP to it on 5061, {flows}")
+        else:
+            self.draft.put(2, f"next_hop: {TODO}", "the Edge was not seen to open SIP to the inside")
+
+    def _service(self, key: str, found: Seen, ports: tuple[int, ...]) -> None:
+        if not found:
+            self.draft.put(2, f"{key}: {{fqdn: {TODO}}}", "no listener of this service was seen")
+            return
+        sightings = [seen for each in found.values() for seen in each]
+        names = [name for address in found for name in self.all.names.get(address, ())]
+        asked = [name for seen in sightings for name in seen.asked if key != "av" and (name in names or not names)]
+        name = next(iter(asked), None) or (next(iter(names), None) if key == "access" else None)
+        taken = [port for port in ports if any(seen.port == port and _fits(key, seen) for seen in sightings)]
+        port = f", port: {taken[0]}" if taken else ""
+        why = {
+            "access": "SIP listeners with certificates, opened from the Internet",
+            "webconf": "TLS listeners with the certificate of the Access Edge",
+            "av": "relays that speak MS-TURN to the Internet; packets name no host",
+        }[key]
+        self.draft.put(2, f"{key}: {{fqdn: {word(name or TODO)}{port}}}", f"{why}, {_flows(_sum(sightings))}")
+
+    def _xmpp(self) -> None:
+        seen = [s for address, each in self.roles.access.items() for s in each if s.port == 5269]
+        seen += [s for s in self.all.pairs.values() if s.opener in self.roles.access and s.port == 5269]
+        if seen:
+            self.draft.put(2, "xmpp: {enabled: true}", f"XMPP on 5269 to or from the Access Edge, {_flows(_sum(seen))}")
+
+    def _member(self, address: Address | None, seen: list[Sighting], *, alone: bool) -> None:
+        put, roles = self.draft.put, self.roles
+        put(3, f"- fqdn: {TODO}", "a server's own name is in no packet")
+        if address is None:
+            put(4, f"internal: {TODO}", "no internal interface was seen")
+        else:
+            ports = ", ".join(str(port) for port in sorted({s.port for s in seen}))
+            put(4, f"internal: {address}" if address.version == 4 else f"internal: {word(address)}",
+                f"a relay with TLS on inside ports; answered on {ports}, {_flows(_sum(seen))}")  # fmt: skip
+        for key, found in (("access", roles.access), ("webconf", roles.webconf), ("av", roles.av)):
+            public = [a for a in found if not is_private(a)]
+            private = [a for a in found if is_private(a)]
+            fits = alone and max(_most(public), _most(private)) <= 1
+            if fits and (public or private):
+                parts = [f"public: {one_or_list(public) if public else TODO}"]
+                parts += [f"private: {one_or_list(private)}"] if private else []
+                about = "the only ones seen" if public and private else "the only one seen"
+                put(4, f"{key}: {{{', '.join(parts)}}}", about)
+            else:
+                about = f"one of {', '.join(map(str, found))}" if found else "none was seen"
+                put(4, f"{key}: {{public: {TODO}}}", about)
+
+    # --- proxy and inside --------------------------------------------------------------------------------------------
+
+    def _proxy(self) -> None:
+        draft, roles = self.draft, self.roles
+        if not (roles.proxy_outside or roles.proxy_inside):
+            return
+        outside = [seen for found in roles.proxy_outside.values() for seen in found]
+        inside = [seen for found in roles.proxy_inside.values() for seen in found]
+        draft.blank()
+        draft.put(0, "reverse_proxies:")
+        draft.put(1, f"- fqdn: {TODO}", "a proxy's own name is in no packet")
+        public = [address for address in roles.proxy_outside if not is_private(address)]
+        private = [address for address in roles.proxy_outside if is_private(address)]
+        parts = [f"public: {one_or_list(public) if public else TODO}"]
+        if private and _most(private) <= 1 and _most(public) <= 1:
+            parts.append(f"private: {one_or_list(private)}")
+        about = f"answers for published names, {_flows(_sum(outside))}" if outside else "its outside was not seen"
+        draft.put(2, f"external: {{{', '.join(parts)}}}", about)
+        addresses = one_or_list(roles.proxy_inside) if roles.proxy_inside else TODO
+        counts = ", ".join(f"{address}: {_flows(_sum(found))}" for address, found in roles.proxy_inside.items())
+        about = f"opens external web sites; {counts}" if inside else "its inside was not seen"
+        draft.put(2, f"internal: {addresses}", about)
+        targets: dict[str, str | None] = {}
+        opened = [(seen, pool.name) for pool in roles.pools for each in pool.web.values() for seen in each]
+        for seen, to in sorted(opened, key=lambda item: -item[0].flows):
+            targets.update((name, to) for name in seen.asked if name not in targets)
+        for seen in inside:
+            targets.update((name, None) for name in seen.asked if name not in targets)
+        shown = {name for address in roles.proxy_outside for name in self.all.names.get(address, ())}
+        for seen in outside:  # anybody may ask the proxy for any name; those of its certificate are its own
+            targets.update((name, None) for name in seen.asked if name in shown and name not in targets)
+        if targets:
+            draft.put(2, "publishes:")
+        for name, pool_name in targets.items():
+            line = f"{{host: {word(name)}, to: {word(pool_name)}}}" if pool_name else word(name)
+            draft.put(3, f"- {line}", "" if pool_name else "the pool behind it was not seen")
+
+    def _pools(self) -> None:
+        for section, pools in (
+            ("director_pools", [pool for pool in self.roles.pools if pool.director]),
+            ("front_end_pools", [pool for pool in self.roles.pools if not pool.director]),
+        ):
+            if pools:
+                self.draft.blank()
+                self.draft.put(0, f"{section}:")
+            for pool in pools:
+                self._pool(pool)
+        if self.roles.farms:
+            self.draft.blank()
+            self.draft.put(0, "office_web_apps:")
+            for address, found in self.roles.farms.items():
+                name = self.all.common_name(address) or TODO
+                self.draft.put(1, f"- fqdn: {word(name)}", f"opened by the proxy on 443, {_flows(_sum(found))}")
+                self.draft.put(2, f"address: {word(address)}")
+
+    def _pool(self, pool: Pool) -> None:
+        put = self.draft.put
+        found = [seen for each in pool.members.values() for seen in each]
+        used = ", ".join(str(port) for port in sorted(pool.opened))
+        why = f"its servers open the Edge on {used}" if used else "the Edge opens SIP to it"
+        if pool.director:
+            why = "next hop whose servers use no media, conferencing or XMPP port of the Edge"
+        put(1, f"- fqdn: {word(pool.name)}", f"{why}, {_flows(_sum(found))}")
+        if not pool.director:
+            if 23456 in pool.opened:
+                put(2, "xmpp_gateway: true", "opens the Edge on 23456")
+            if 4443 in pool.opened:
+                put(2, "cms: true", "opens the Edge's replica on 4443")
+        if pool.web:
+            asked = [name for each in pool.web.values() for seen in each for name in seen.asked]
+            shown = {name for address in pool.web for name in self.all.names.get(address, ())}
+            own = [name for name in asked if name in shown and not name.startswith(WEB_NAMES)]
+            virtual = [address for address in pool.web if address not in pool.members]
+            parts = [f"external: {word(own[0])}"] if own else []
+            parts += [f"vip: {one_or_list(virtual)}"] if virtual else []
+            if parts:
+                put(2, f"web: {{{', '.join(parts)}}}", "opened by the proxy with the pool's names")
+        put(2, "members:")
+        others = [name for name in pool.names if name != pool.name]
+        for address in pool.members:
+            about = f"its certificate has {', '.join(others[:_NAMED]) if others else 'no other name'}"
+            put(3, f"- fqdn: {word(pool.name) if pool.lone else TODO}", "" if pool.lone else about)
+            put(4, f"address: {word(address)}", _flows(_sum(pool.members[address])))
+
+    # --- the rest ----------------------------------------------------------------------------------------------------
+
+    def _people(self) -> None:
+        if self.roles.admins:
+            found = [seen for each in self.roles.admins.values() for seen in each]
+            about = f"opens centralized logging ({min(CLS_PORTS)}-{max(CLS_PORTS)}), {_flows(_sum(found))}"
+            self.draft.blank()
+            self.draft.put(0, f"clients: {{admin: {several(self.roles.admins)}}}", about)
+
+    def _federation(self) -> None:
+        draft, roles = self.draft, self.roles
+        hosted = {a: seen for a, seen in roles.partners.items() if self.all.common_name(a) == HYBRID}
+        partners = {a: seen for a, seen in roles.partners.items() if a not in hosted}
+        domains: dict[str, dict[Address, int]] = {}
+        own = {"", *self._domains(), *(name for a in roles.access for name in self.all.names.get(a, ()))}
+        for seen in self.all.pairs.values():
+            for pair in seen.xmpp:
+                for address, domain in zip((seen.opener, seen.listener), pair, strict=True):
+                    if domain not in own and address not in roles.access and address not in roles.internal:
+                        counts = domains.setdefault(domain, {})
+                        counts[address] = counts.get(address, 0) + seen.flows
+                        self.xmpp_peers.add(address)
+        if not (partners or domains or hosted):
+            return
+        draft.blank()
+        draft.put(0, "federation:")
+        draft.put(1, "enabled: true", "SIP or XMPP between servers was seen")
+        draft.put(1, "discovery: false", "TODO true if partners that are not listed may federate")
+        named: dict[str, Seen] = {}
+        for address, found in partners.items():
+            named.setdefault(self.all.common_name(address) or TODO, {})[address] = found
+        if named:
+            draft.assume(1, "a partner's SIP domain is the name of its Access Edge without the first label")
+            draft.put(1, "sip_partners:", "TODO whether each of these is wanted")
+        for name, servers in named.items():
+            domain = name.partition(".")[2]
+            parts = f"domain: {word(domain if '.' in domain else TODO)}, access_fqdn: {word(name)}"
+            flows = _flows(sum(_sum(found) for found in servers.values()))
+            draft.put(2, f"- {{{parts}, access: {several(servers)}}}", f"its certificate, {flows}")
+        if domains:
+            draft.put(1, "xmpp_partners:", "TODO whether each of these is wanted")
+        for domain, counts in domains.items():
+            line = f"- {{domain: {word(domain)}, addresses: {several(counts)}}}"
+            draft.put(2, line, f"in its stream headers, {_flows(sum(counts.values()))}")
+        if hosted:
+            flows = _flows(sum(_sum(found) for found in hosted.values()))
+            draft.put(1, f"# push: {{addresses: {several(hosted)}}}", f"TODO or office365: {HYBRID}, {flows}")
+
+    def _rest(self) -> None:
+        """Encrypted or relayed services at addresses that got no role, so that nothing of the edge is overlooked."""
+        roles = self.roles
+        placed = {*roles.access, *roles.webconf, *roles.av, *roles.internal, *roles.proxy_outside, *roles.proxy_inside}
+        placed |= {*roles.farms, *roles.partners, *roles.admins, *self.xmpp_peers}
+        placed |= {address for pool in roles.pools for address in (*pool.members, *pool.web)}
+        left = []
+        for address, found in roles.by_listener.items():
+            services = {service for seen in found for service in seen.services}
+            kept = services & {"tls", "sip", "turn", "pseudo-tls", "xmpp"}
+            if address not in placed and kept:
+                name = self.all.common_name(address)
+                about = f"{address}{f' ({name})' if name else ''}: {', '.join(sorted(kept))}, {_flows(_sum(found))}"
+                left.append((_sum(found), about))
+        self.draft.unused += [about for _, about in sorted(left, key=lambda item: (-item[0], item[1]))[:_LISTED]]
+        if len(left) > _LISTED:
+            self.draft.unused.append(f"and {len(left) - _LISTED} more")
+        if self.draft.unused:
+            self.draft.blank()
+            self.draft.say(0, "Seen, and given no role: " + "; ".join(self.draft.unused) + ".")
+
+
+_NAMED: Final = 12  # names of a certificate in a comment
+_LISTED: Final = 40  # addresses without a role; the busiest first
+
+
+def _fits(key: str, seen: Sighting) -> bool:
+    return seen.relay or "pseudo-tls" in seen.services if key == "av" else "tls" in seen.services
+
+
+def _sum(found: Iterable[Sighting]) -> int:
+    return sum(seen.flows for seen in found)
+
+
+def _flows(count: int) -> str:
+    return f"{count:,} flow{'s' if count != 1 else ''}"
+
+
+def _most(addresses: Iterable[Address]) -> int:
+    """How many there are of the family that has most."""
+    versions = [address.version for address in addresses]
+    return max(versions.count(4), versions.count(6))
+
+
+def _order(address: Address) -> tuple[int, int]:
+    return address.version, int(address)

@@ -1,0 +1,223 @@
+"""Conclusions from who answered whom: which address is an Edge interface, a proxy, an inside server, a partner.
+
+Strategy: what the protocols force comes first, names last. Only an Edge Server's internal interface answers both as a
+Microsoft relay and with TLS on ports of the inside; an outer interface is ours, and not a partner's, if it served
+somebody from the Internet who is no Edge himself; servers of one pool show one certificate. Each conclusion keeps its
+sightings, so that a person can weigh it. An address that fits nothing gets no role.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from rules.components import Address
+from rules.sightings import Sighting, Sightings
+from rules.topology import is_private
+
+INSIDE_PORTS: Final = frozenset({5062, 8057, 4443, 23456})
+"""Ports that the internal interface of an Edge Server has and an external one has not."""
+
+POOL_PORTS: Final = frozenset({5062, 8057, 23456})
+"""Those that Front Ends open and Directors do not: A/V authentication, web conferencing, XMPP gateway."""
+
+CLS_PORTS: Final = frozenset({50001, 50002, 50003})
+WEB_PORTS: Final = frozenset({4443, 8080})
+WEB_NAMES: Final = ("lyncdiscover.", "meet.", "dialin.")
+"""Names by convention, all of them published through the reverse proxy."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """Inside servers that show one certificate."""
+
+    name: str
+    members: dict[Address, list[Sighting]] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)  # ports of the Edge that its servers used
+    next_hop: int = 0  # flows by which the Edge handed SIP to it
+    web: dict[Address, list[Sighting]] = field(default_factory=dict)  # where the proxy opened its web site
+
+    @property
+    def director(self) -> bool:
+        return bool(self.next_hop) and not self.opened & POOL_PORTS
+
+    @property
+    def hosts(self) -> set[str]:
+        """Names of the pool and its servers: those in the pool's domain."""
+        return {name for name in self.names if _domain(name) == _domain(self.name)} | {self.name}
+
+    @property
+    def lone(self) -> bool:
+        """One server, and no other name of its domain in its certificate: its own name is the pool's."""
+        return len(self.members) == 1 and len(self.hosts) == 1
+
+
+class Roles:
+    def __init__(self, sightings: Sightings) -> None:
+        self.all = sightings
+        self.by_listener: dict[Address, list[Sighting]] = {}
+        self.by_opener: dict[Address, list[Sighting]] = {}
+        for seen in _undisputed(sightings.pairs.values()):
+            self.by_listener.setdefault(seen.listener, []).append(seen)
+            self.by_opener.setdefault(seen.opener, []).append(seen)
+        self.relays = {a for a, found in self.by_listener.items() if any(seen.relay for seen in found)}
+        self.internal = self._matching(
+            lambda seen: seen.port in INSIDE_PORTS and "tls" in seen.services, among=self.relays
+        )
+        self.pools = self._pools()
+        inside = {address for pool in self.pools for address in pool.members}
+        self.sip = self._matching(
+            lambda seen: "tls" in seen.services and (seen.port == 5061 or _asked_sip(seen)),
+            but={*self.internal, *inside},
+        )
+        self.access = self._ours(self.sip)
+        self.av = self._ours(self._matching(self._relays, but=self.internal))
+        own = {name for address in self.access for name in sightings.names.get(address, ())}
+        self.webconf = {
+            address: found
+            for address, found in self._ours(self._matching(_is_tls, but={*self.sip, *self.internal, *inside})).items()
+            if set(sightings.names.get(address, ())) & own and not self._web_name(address)
+        } or {address: found for address, found in self.access.items() if any(seen.port == 444 for seen in found)}
+        self.proxy_outside = {
+            address: found
+            for address, found in self._ours(self._matching(_is_web, but={*self.sip, *self.webconf})).items()
+            if self._web_name(address)
+        }
+        self.proxy_inside = self._proxy_inside(inside)
+        self.farms = self._farms({*inside, *self.access, *self.webconf, *self.proxy_outside, *self.internal})
+        self.partners = {
+            address: [s for s in self.by_listener.get(address, ()) if s.opener in self.access]
+            + [s for s in self.by_opener.get(address, ()) if s.listener in self.access]
+            for address in self._federated()
+        }
+        self.admins = {
+            address: found
+            for address, seen in self.by_opener.items()
+            if (found := [s for s in seen if s.port in CLS_PORTS and s.listener in self.internal])
+        }
+
+    def _matching(
+        self, fits: Callable[[Sighting], bool], *, among: Iterable[Address] | None = None, but: Iterable[Address] = ()
+    ) -> dict[Address, list[Sighting]]:
+        """Listeners with a sighting that fits; all sightings of each."""
+        without = set(but)
+        addresses = self.by_listener if among is None else sorted(among, key=lambda a: (a.version, int(a)))
+        return {
+            address: self.by_listener[address]
+            for address in addresses
+            if address not in without and any(fits(seen) for seen in self.by_listener[address])
+        }
+
+    def _ours(self, found: dict[Address, list[Sighting]]) -> dict[Address, list[Sighting]]:
+        """Those that served somebody from the Internet who shows no certificate and is no relay: a client, not the
+        Edge of somebody else. What only inside clients open is somebody else's."""
+        return {
+            address: seen
+            for address, seen in found.items()
+            if any(
+                not is_private(s.opener) and s.opener not in self.all.names and s.opener not in self.relays
+                for s in seen
+            )
+        }
+
+    def _pools(self) -> list[Pool]:
+        """Servers that opened the Edge's internal interface with a certificate, or to which it opened SIP. One with an
+        address on the Internet must be named in a domain of the Edge's internal certificates, too."""
+        domains = {_domain(self.all.common_name(address)) for address in self.internal}
+        pools: dict[str, Pool] = {}
+        for seen in self.all.pairs.values():
+            outward = seen.listener in self.internal and seen.port in INSIDE_PORTS | {5061}
+            inward = seen.opener in self.internal and seen.port == 5061
+            server = seen.opener if outward else seen.listener
+            name = self.all.common_name(server)
+            if not (outward or inward) or name is None or server in self.internal:
+                continue
+            if not is_private(server) and _domain(name) not in domains:
+                continue
+            pool = pools.setdefault(name, Pool(name))
+            pool.members.setdefault(server, []).append(seen)
+            pool.names.update(self.all.names[server])
+            if outward:
+                pool.opened.add(seen.port)
+            else:
+                pool.next_hop += seen.flows
+        return list(pools.values())
+
+    def _proxy_inside(self, inside: set[Address]) -> dict[Address, list[Sighting]]:
+        """Addresses that open the external web sites of inside servers. Whoever was a client of our outer side is
+        none: that would be a client past the proxy."""
+        outer = {*self.access, *self.webconf, *self.av, *self.proxy_outside}
+        clients = {seen.opener for address in outer for seen in self.by_listener[address]}
+        proxies: dict[Address, list[Sighting]] = {}
+        for seen in self.all.pairs.values():
+            web = seen.port in WEB_PORTS and seen.services & {"tls", "http"} and seen.listener not in self.internal
+            if web and seen.opener not in inside | clients | set(self.internal):
+                proxies.setdefault(seen.opener, []).append(seen)
+        for found in proxies.values():
+            for seen in found:
+                for pool in self.pools:
+                    if pool.hosts & set(self.all.names.get(seen.listener, ())):
+                        pool.web.setdefault(seen.listener, []).append(seen)
+        return proxies
+
+    def _farms(self, known: set[Address]) -> dict[Address, list[Sighting]]:
+        """What a proxy opens by TLS on 443 inside."""
+        farms: dict[Address, list[Sighting]] = {}
+        for proxy in self.proxy_inside:
+            for seen in self.by_opener[proxy]:
+                named = self.all.common_name(seen.listener) is not None and is_private(seen.listener)
+                if seen.port == 443 and "tls" in seen.services and named and seen.listener not in known:
+                    farms.setdefault(seen.listener, []).append(seen)
+        return farms
+
+    def _relays(self, seen: Sighting) -> bool:
+        """On an address with SIP only where the relay has the port that clients use: all services on one address."""
+        return seen.relay and (seen.port == 443 or seen.listener not in self.sip)
+
+    def _web_name(self, address: Address) -> bool:
+        names = {*self.all.names.get(address, ())}
+        for seen in self.by_listener[address]:
+            names.update(seen.asked)
+        return any(name.startswith(WEB_NAMES) for name in names)
+
+    def _federated(self) -> list[Address]:
+        """Ends of SIP between Edges, one of them ours."""
+        found = [s.listener for s in self.all.pairs.values() if s.opener in self.access and s.port == 5061]
+        found += [s.opener for s in self.all.pairs.values() if s.listener in self.access and s.port == 5061]
+        named = [address for address in dict.fromkeys(found) if self.all.common_name(address)]
+        return [address for address in named if address not in self.access and address not in self.internal]
+
+
+def _domain(name: str | None) -> str | None:
+    return name.partition(".")[2] if name else None
+
+
+def _undisputed(found: Iterable[Sighting]) -> list[Sighting]:
+    """Without what few clients did at a listener where most did something else: one port has one service, and a
+    violation must not become a role."""
+    counts: dict[tuple[Address, str, int], Counter[str]] = {}
+    for seen in found:
+        counts.setdefault((seen.listener, seen.transport, seen.port), Counter())[_kind(seen)] += seen.flows
+    return [
+        seen for seen in found if counts[seen.listener, seen.transport, seen.port].most_common(1)[0][0] == _kind(seen)
+    ]
+
+
+def _kind(seen: Sighting) -> str:
+    relay = seen.relay or "pseudo-tls" in seen.services
+    return "relay" if relay else next((name for name in ("tls", "http", "xmpp") if name in seen.services), "other")
+
+
+def _is_tls(seen: Sighting) -> bool:
+    return seen.port in (443, 444) and "tls" in seen.services
+
+
+def _is_web(seen: Sighting) -> bool:
+    return seen.port in (80, 443) and bool(seen.services & {"tls", "http"})
+
+
+def _asked_sip(seen: Sighting) -> bool:
+    return any(name.startswith("sip.") for name in seen.asked)
