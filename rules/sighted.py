@@ -143,7 +143,7 @@ class _Sighted:
 
     def _xmpp(self) -> None:
         seen = [s for address, each in self.roles.access.items() for s in each if s.port == 5269]
-        seen += [s for s in self.all.pairs.values() if s.opener in self.roles.access and s.port == 5269]
+        seen += [s for s in self.roles.seen if s.opener in self.roles.access and s.port == 5269]
         if seen:
             self.draft.put(2, "xmpp: {enabled: true}", f"XMPP on 5269 to or from the Access Edge, {_flows(_sum(seen))}")
 
@@ -268,7 +268,7 @@ class _Sighted:
         partners = {a: seen for a, seen in roles.partners.items() if a not in hosted}
         domains: dict[str, dict[Address, int]] = {}
         own = {"", *self._domains(), *(name for a in roles.access for name in self.all.names.get(a, ()))}
-        for seen in self.all.pairs.values():
+        for seen in self.roles.seen:
             for pair in seen.xmpp:
                 for address, domain in zip((seen.opener, seen.listener), pair, strict=True):
                     if domain not in own and address not in roles.access and address not in roles.internal:

@@ -60,7 +60,8 @@ class Roles:
         self.all = sightings
         self.by_listener: dict[Address, list[Sighting]] = {}
         self.by_opener: dict[Address, list[Sighting]] = {}
-        for seen in _undisputed(sightings.pairs.values()):
+        self.seen = _undisputed(sightings.pairs.values())
+        for seen in self.seen:
             self.by_listener.setdefault(seen.listener, []).append(seen)
             self.by_opener.setdefault(seen.opener, []).append(seen)
         self.relays = {a for a, found in self.by_listener.items() if any(seen.relay for seen in found)}
@@ -128,7 +129,7 @@ class Roles:
         address on the Internet must be named in a domain of the Edge's internal certificates, too."""
         domains = {_domain(self.all.common_name(address)) for address in self.internal}
         pools: dict[str, Pool] = {}
-        for seen in self.all.pairs.values():
+        for seen in self.seen:
             outward = seen.listener in self.internal and seen.port in INSIDE_PORTS | {5061}
             inward = seen.opener in self.internal and seen.port == 5061
             server = seen.opener if outward else seen.listener
@@ -152,7 +153,7 @@ class Roles:
         outer = {*self.access, *self.webconf, *self.av, *self.proxy_outside}
         clients = {seen.opener for address in outer for seen in self.by_listener[address]}
         proxies: dict[Address, list[Sighting]] = {}
-        for seen in self.all.pairs.values():
+        for seen in self.seen:
             web = seen.port in WEB_PORTS and seen.services & {"tls", "http"} and seen.listener not in self.internal
             if web and seen.opener not in inside | clients | set(self.internal):
                 proxies.setdefault(seen.opener, []).append(seen)
@@ -185,8 +186,8 @@ class Roles:
 
     def _federated(self) -> list[Address]:
         """Ends of SIP between Edges, one of them ours."""
-        found = [s.listener for s in self.all.pairs.values() if s.opener in self.access and s.port == 5061]
-        found += [s.opener for s in self.all.pairs.values() if s.listener in self.access and s.port == 5061]
+        found = [s.listener for s in self.seen if s.opener in self.access and s.port == 5061]
+        found += [s.opener for s in self.seen if s.listener in self.access and s.port == 5061]
         named = [address for address in dict.fromkeys(found) if self.all.common_name(address)]
         return [address for address in named if address not in self.access and address not in self.internal]
 

@@ -215,6 +215,14 @@ def test_one_odd_client_does_not_change_a_port() -> None:
     assert drafted(*flows, relay("192.0.2.66", "203.0.113.10"))["edge_pools"][0]["av"] == {"fqdn": "TODO"}
 
 
+def test_a_proxy_that_did_nothing_else_than_what_others_did_not() -> None:
+    """Its only flow went to a port on which the listener mostly spoke something else."""
+    ours = tls("192.168.10.90", "192.168.10.95", 4443)
+    assert "reverse_proxies" not in drafted(
+        relay(CLIENT, "192.168.10.95", 4443), relay(CLIENT, "192.168.10.95", 4443), ours
+    )
+
+
 def test_names_from_the_wire_stay_names() -> None:
     for name in ("x: [1]\n evil", "*", "-", "TODO", "a" * 300 + ".example", "sip.é.example", "1.2.3.4"):
         site = drafted(
