@@ -248,6 +248,8 @@ class EdgePools:
                     name = self.imported.host(machine.fqdn, machine.element, "Fqdn")
                     self.draft.doubt(4, f"{name}: {key} has a private address and no public one in the document")
                 elif before and before != behind:
+                    for address in filter(is_private, before):
+                        self.draft.doubt(4, f"{key}: the configured public address {address} is a private one")
                     public += before
                     private += behind
                 else:

@@ -110,12 +110,16 @@ class _Import:
         """Where inside servers are named, except domains that public names lie in as well."""
         public = [port.fqdn for service in self.deployment.services for port in service.ports if port.fqdn]
         public += [host for _, host in self._published()]
+        shown: set[str] = set()  # those names and every domain that they lie in
+        for name in (*own, *public):
+            while name and name not in shown:
+                shown.add(name)
+                name = name.partition(".")[2]
         found = []
         for section in (DIRECTOR, FRONT_END, MEDIATION, OFFICE):
             for number in self.imported.clusters(section):
                 domain = self.imported.name(number).partition(".")[2]
-                shown = any(name == domain or name.endswith("." + domain) for name in (*own, *public))
-                if "." in domain and not shown:
+                if "." in domain and domain not in shown:
                     found.append(domain)
         return list(dict.fromkeys(found))
 

@@ -192,6 +192,12 @@ def test_a_private_address_without_a_public_one() -> None:
     assert any("edge02" in sentence and "no public one" in sentence for sentence in draft.doubts)
 
 
+def test_a_public_address_that_is_private() -> None:
+    draft = drafted(PUBLISHED, ("203.0.113.23", "10.45.16.24"))
+    assert "av: {public: 10.45.16.24, private: 198.51.100.23}" in draft.text
+    assert any("10.45.16.24 is a private one" in sentence for sentence in draft.doubts)
+
+
 def test_ports_moved_from_their_defaults() -> None:
     draft = drafted(PUBLISHED, ('Port="8057" Protocol="Mtls"', 'Port="8157" Protocol="Mtls"'))
     assert filled(draft).edge_pools[0].webconf.internal_port == 8157

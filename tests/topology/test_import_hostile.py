@@ -53,6 +53,9 @@ def tried(data: bytes) -> tuple[Fault, ...]:
     return ()
 
 
+ROLES = ("EdgeServer", "UserServices", "Other")
+
+
 def fault(data: bytes) -> str:
     found = tried(data)
     assert len(found) == 1, found
@@ -119,11 +122,11 @@ def test_many_of_everything_takes_no_time() -> None:
     assert "too many machines" in fault(SMALL.replace("<Machine ", machine * 20_000 + "<Machine ").encode())
     port = '<Port Owner="urn:component:DataEdge"/>'
     assert "too many ports" in fault(SMALL.replace("<Ports>", "<Ports>" + port * 20_000).encode())
-    clusters, services = [], []
+    clusters, services = [], []  # a third each of Edge pools, Front Ends and unknown roles
     for n in range(2, 5_000):
         clusters.append(f'<Cluster Fqdn="e{n}.contoso.net"><ClusterId SiteId="1" Number="{n}"/></Cluster>')
         services.append(
-            f'<Service><ServiceId SiteId="1" RoleName="EdgeServer" Instance="{n}"/>'
+            f'<Service><ServiceId SiteId="1" RoleName="{ROLES[n % 3]}" Instance="{n}"/>'
             f'<InstalledOn><ClusterId SiteId="1" Number="{n}"/></InstalledOn></Service>'
         )
     text = SMALL.replace("</Clusters>", "".join(clusters) + "</Clusters>")
