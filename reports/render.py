@@ -58,7 +58,7 @@ def render_json(result: dict[str, Any]) -> str:
 
 def render_text(result: dict[str, Any]) -> str:
     """A page for a terminal, plain characters only, lines of at most 100 columns where words allow."""
-    lines = [*_paragraph(f"{VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
+    lines = [*paragraph(f"{VERDICTS[result['verdict']]}: {result['why']}", ""), ""]
     lines += _captures(result)
     lines += _findings(result)
     lines += _waivers(result)
@@ -105,7 +105,7 @@ def render_store(known: dict[str, Any]) -> str:
     for sensor in known["watched"]:
         if sensor["lost"]:
             lost = ", ".join(f"{count:,} {_UNREAD[name]}" for name, count in sensor["lost"].items())
-            lines += ["", *_paragraph(f"Lost at {sensor['sensor']}: {lost}", "")]
+            lines += ["", *paragraph(f"Lost at {sensor['sensor']}: {lost}", "")]
         for begin, end, why in sensor["gaps"][-_GAPS:]:
             until = "the next start" if end is None else moment(end)
             lines.append(f"Not watched at {sensor['sensor']}: {moment(begin)} to {until}: {why}")
@@ -169,7 +169,7 @@ def render_policy(listing: dict[str, Any]) -> str:
     if held_back:
         lines += ["", "Rows that do not apply here:"]
         for name, why in held_back:
-            lines += _paragraph(f"{name}: {why}", "  ")
+            lines += paragraph(f"{name}: {why}", "  ")
     lines += ["", "RULES", ""]
     lines += _table(
         ("STATE", "SEVERITY", "RULE", "POSITIONS"),
@@ -179,7 +179,7 @@ def render_policy(listing: dict[str, Any]) -> str:
     if silent:
         lines += ["", "Rules that cannot fire here:"]
         for name, why in silent:
-            lines += _paragraph(f"{name}: {why}", "  ")
+            lines += paragraph(f"{name}: {why}", "  ")
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
@@ -188,7 +188,7 @@ def render_answer(answer: dict[str, Any]) -> str:
     by = [answer["path"]] if answer["path"] and answer["answer"] == "allowed" else answer["rules"]
     lines = [f"{answer['answer']}: {', '.join(by)}" if by else answer["answer"], ""]
     for step in answer["trace"]:
-        lines += _paragraph(step, "  ")
+        lines += paragraph(step, "  ")
     return "\n".join(visible(line) for line in lines) + "\n"
 
 
@@ -290,13 +290,13 @@ def _findings(result: dict[str, Any]) -> list[str]:
         lines.append(
             f"{finding['severity'].upper()}  {finding['rule']}  at {finding['position']}  [{finding['id']}]{waived}"
         )
-        lines += _paragraph(finding["reason"], "    ")
+        lines += paragraph(finding["reason"], "    ")
         if finding["waived_by"]:
-            lines += _paragraph(f"waived by {waiver(finding['waived_by'])}", "    ")
+            lines += paragraph(f"waived by {waiver(finding['waived_by'])}", "    ")
         if finding["position"] == "config":
             lines.append("")
             continue
-        lines += _paragraph(
+        lines += paragraph(
             f"{endpoint(finding['source'])} -> {endpoint(finding['destination'])}, {ports(finding)}"
             + (f", {finding['service']}" if finding["service"] else "")
             + (f", {finding['subject']}" if finding["subject"] else ""),
@@ -313,7 +313,7 @@ def _findings(result: dict[str, Any]) -> list[str]:
         for evidence in finding["evidence"]:
             lines.append(f"    evidence: {evidence['path']} ({plural(evidence['packets'], 'packet')})")
         if finding["second_opinion"]:
-            lines += _paragraph(f"second opinion: {opinion(finding['second_opinion'])}", "    ")
+            lines += paragraph(f"second opinion: {opinion(finding['second_opinion'])}", "    ")
         lines.append("")
     return lines
 
@@ -324,7 +324,7 @@ def _waivers(result: dict[str, Any]) -> list[str]:
         return []
     lines = [f"Waived: {plural(told['findings'], 'finding')}"]
     for note in told["notes"]:
-        lines += _paragraph(note, "  ")
+        lines += paragraph(note, "  ")
     return [*lines, ""]
 
 
@@ -355,7 +355,7 @@ def _paths(result: dict[str, Any]) -> list[str]:
         rows = [(path["id"], f"{path['flows']:,}", f"{path['bytes']:,}") for path in used]
         lines += [*_table(("PATH", "FLOWS", "BYTES"), rows), ""]
     if unused:
-        lines += [*_paragraph("not used: " + ", ".join(unused), ""), ""]
+        lines += [*paragraph("not used: " + ", ".join(unused), ""), ""]
     return lines
 
 
@@ -368,8 +368,8 @@ def _totals(result: dict[str, Any]) -> list[str]:
     sums = accounting(result["captures"])
     parts = ", ".join(f"{packets:,} {LOSSES.get(name, name)}" for name, packets in sums.items() if packets)
     return [
-        *_paragraph(f"Flows: {totals['flows']:,} = {judged}", ""),
-        *_paragraph(f"Packets: {totals['packets']:,} = {parts or 'none'}", ""),
+        *paragraph(f"Flows: {totals['flows']:,} = {judged}", ""),
+        *paragraph(f"Packets: {totals['packets']:,} = {parts or 'none'}", ""),
         "",
     ]
 
@@ -384,7 +384,7 @@ def _coverage(result: dict[str, Any]) -> list[str]:
         reasons.setdefault(why, []).append(entry["rule"])
     for why, rules in reasons.items():
         named = plural(len(rules), "rule") if len(rules) > _FEW else ", ".join(rules)
-        lines += _paragraph(f"{why}: {named}", "  ")
+        lines += paragraph(f"{why}: {named}", "  ")
     return lines
 
 
@@ -400,7 +400,8 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _paragraph(text: str, indent: str) -> list[str]:
+def paragraph(text: str, indent: str) -> list[str]:
+    """Lines of at most `_WIDTH` columns where words allow."""
     return textwrap.wrap(
         text,
         _WIDTH,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
-NAMES: Final = ("audit", "flows", "findings", "explain", "report")
+NAMES: Final = ("audit", "flows", "findings", "explain", "report", "diff")
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -24,6 +24,7 @@ def schema(name: str) -> Schema:
         "findings": _findings,
         "explain": _explain,
         "report": _report,
+        "diff": _diff,
     }
     return described[name]()
 
@@ -408,6 +409,35 @@ def _explain() -> Schema:
         "no_dissection": _or_null(_SAID) | {"description": "why there is none"},
     }
     title = "edgewarden explain --format json"
+    return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
+
+
+# --- two audits -------------------------------------------------------------------------------------------------------
+
+
+def _diff() -> Schema:
+    end = {"zone": _or_null(_ZONE), "role": _or_null(_TEXT), "component": _or_null(_TEXT)}
+    found = _list({"$ref": "#/$defs/finding"}, description="as the results have them")
+    both: Schema = {"before": {}, "after": {}}
+    changed = {
+        **dict.fromkeys(("id", "rule", "position", "reason"), _SAID),
+        "severity": _SEVERITY,
+        "source": _object(end),
+        "destination": _object({**end, "port": _or_null(_PORT)}),
+        **dict.fromkeys(("transport", "subject"), _TEXT),
+        "changes": {"type": "object", "additionalProperties": _object(both), "minProperties": 1},
+    }
+    path = {"id": _SAID, "before": _or_null(_COUNT), "after": _or_null(_COUNT)}
+    fields = {
+        "schema": {"const": 1},
+        "new": found,
+        "gone": found,
+        "changed": _list(_object(changed)),
+        "not_compared": found,
+        "paths": _list(_object(path), description="those whose flows differ; null: did not apply"),
+        "judged_alike": _FLAG | {"description": "with the same topology and policy"},
+    }
+    title = "edgewarden diff --format json"
     return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
 
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from monitor.cli import (
     audit,
+    diff,
     doctor,
     elastic,
     explain,
@@ -46,6 +47,7 @@ COMMANDS: Final = (
     run,
     findings,
     explain,
+    diff,
     report,
     schedule,
     flows,

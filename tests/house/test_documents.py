@@ -32,6 +32,7 @@ COMMANDS = commands(build_parser())
 def test_the_list_of_commands_is_what_it_should_be() -> None:
     assert set(COMMANDS) == {
         "audit",
+        "diff",
         "doctor",
         "explain",
         "findings",
