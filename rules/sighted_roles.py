@@ -60,14 +60,12 @@ class Roles:
         self.all = sightings
         self.by_listener: dict[Address, list[Sighting]] = {}
         self.by_opener: dict[Address, list[Sighting]] = {}
-        self.seen = _undisputed(sightings.pairs.values())
+        self.seen = sorted(_undisputed(sightings.pairs.values()), key=lambda seen: order(seen.listener))
         for seen in self.seen:
             self.by_listener.setdefault(seen.listener, []).append(seen)
             self.by_opener.setdefault(seen.opener, []).append(seen)
         self.relays = {a for a, found in self.by_listener.items() if any(seen.relay for seen in found)}
-        self.internal = self._matching(
-            lambda seen: seen.port in INSIDE_PORTS and "tls" in seen.services, among=self.relays
-        )
+        self.internal = self._internal()
         self.pools = self._pools()
         inside = {address for pool in self.pools for address in pool.members}
         self.sip = self._matching(
@@ -101,15 +99,27 @@ class Roles:
         }
 
     def _matching(
-        self, fits: Callable[[Sighting], bool], *, among: Iterable[Address] | None = None, but: Iterable[Address] = ()
+        self, fits: Callable[[Sighting], bool], *, but: Iterable[Address] = ()
     ) -> dict[Address, list[Sighting]]:
         """Listeners with a sighting that fits; all sightings of each."""
         without = set(but)
-        addresses = self.by_listener if among is None else sorted(among, key=lambda a: (a.version, int(a)))
         return {
-            address: self.by_listener[address]
-            for address in addresses
-            if address not in without and any(fits(seen) for seen in self.by_listener[address])
+            address: found
+            for address, found in self.by_listener.items()
+            if address not in without and any(fits(seen) for seen in found)
+        }
+
+    def _internal(self) -> dict[Address, list[Sighting]]:
+        """Internal interfaces of Edge Servers: relays with TLS on ports of the inside, and what shows the certificate
+        of one on these ports. The Internet never sees them, so a public address shows it elsewhere."""
+        inside = self._matching(lambda seen: seen.port in INSIDE_PORTS and "tls" in seen.services)
+        sure = {address for address in inside if address in self.relays}
+        names = {self.all.common_name(address) for address in sure} - {None}
+        inside |= self._matching(lambda seen: seen.port in {5061, *CLS_PORTS} and "tls" in seen.services)
+        return {
+            address: found
+            for address, found in inside.items()
+            if address in sure or (is_private(address) and self.all.common_name(address) in names)
         }
 
     def _ours(self, found: dict[Address, list[Sighting]]) -> dict[Address, list[Sighting]]:
@@ -190,6 +200,10 @@ class Roles:
         found += [s.opener for s in self.seen if s.listener in self.access and s.port == 5061]
         named = [address for address in dict.fromkeys(found) if self.all.common_name(address)]
         return [address for address in named if address not in self.access and address not in self.internal]
+
+
+def order(address: Address) -> tuple[int, int]:
+    return address.version, int(address)
 
 
 def _domain(name: str | None) -> str | None:

@@ -169,6 +169,19 @@ def test_one_server_gets_its_addresses() -> None:
     ]
 
 
+def test_an_internal_interface_that_shows_only_its_certificate() -> None:
+    """The Edge's own certificate on an inside port: a server that relayed nothing while captures ran."""
+    edge = ("edge.contoso.net",)
+    site = drafted(
+        relay("192.168.10.90", "172.25.33.10"),
+        tls("192.168.10.90", "172.25.33.10", 5062, server_names=edge),
+        tls("192.168.10.90", "172.25.33.11", 4443, server_names=edge),
+        tls("192.168.10.90", "172.25.33.12", 4443, server_names=("other.contoso.net",)),
+    )
+    [pool] = site["edge_pools"]
+    assert [member["internal"] for member in pool["members"]] == ["172.25.33.10", "172.25.33.11"]
+
+
 def test_one_address_for_all_services() -> None:
     site = drafted(
         tls(CLIENT, "203.0.113.10", 5061, asked="sip.contoso.com", server_names=OURS),
