@@ -1,7 +1,8 @@
 """A record as reports see it (`reports.source.Source`): what began in a window of time, and what was watched of it.
 
 The record counts by quarters of an hour (`monitor.sums.QUARTER`), and what is taken back stands in the quarter in which
-it was counted. So a quarter goes whole to the window in which it begins; days of all zones begin with one.
+it was counted. So a quarter goes whole to the window in which it begins; days of all zones begin with one. A window
+shorter than a quarter gets what begins in it, as near as the record tells.
 """
 
 from __future__ import annotations
@@ -95,5 +96,8 @@ class RecordSource:
 
 
 def _quarters(start: int, end: int) -> tuple[int, int]:
-    """The beginnings of the first quarter of an hour that begins in the window, and of the first behind it."""
+    """The beginnings of the first quarter of an hour that begins in the window, and of the first behind it; of a window
+    shorter than one, its own."""
+    if end - start < QUARTER:
+        return start, end
     return -(-start // QUARTER) * QUARTER, -(-end // QUARTER) * QUARTER

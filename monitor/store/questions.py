@@ -130,7 +130,7 @@ def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[s
         known.sums.add(*(sums if added else (*sums[:3], None, None)))
         known.ports.update(Ports.of(ports))
     for finding, known in found.items():
-        if known.sums:
+        if known.sums and known.wording:  # a short window may hold what takes back and not what it takes back
             yield _finding(finding, known, wordings[known.wording[2]])
 
 
