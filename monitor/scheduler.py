@@ -1,9 +1,9 @@
-"""Reports by the calendar: a process that asks every minute what is due, makes it, and puts it on record.
+"""Reports by the calendar: a process that asks every ten seconds what is due, makes it, and puts it on record.
 
-Strategy: apscheduler gives the minute and nothing else; which report is due is decided by `monitor.schedule.due` from
+Strategy: apscheduler gives the beat and nothing else; which report is due is decided by `monitor.schedule.due` from
 the time and the record, so it does not matter how often or how late it is asked. A report is files first, then its row:
 killed between the two, the process makes the same files again when it is back. What cannot be written is said, is not
-on record, and so is due again with the next minute.
+on record, and so is due again with the next beat.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MINUTE: Final = timedelta(minutes=1)
 
-SETTLED: Final = timedelta(seconds=30)
+SETTLED: Final = timedelta(seconds=15)
 """A period is reported no sooner than this after its end: sensors record their totals every ten seconds."""
 
 
@@ -49,22 +49,22 @@ def work(
 
     logging.getLogger("apscheduler").addHandler(logging.NullHandler())  # what is to be said, `messages` says
     calendar = Calendar(reports, record, messages)
-    minutes = BackgroundScheduler(timezone=UTC)
-    job = minutes.add_job(
+    beats = BackgroundScheduler(timezone=UTC)
+    job = beats.add_job(
         lambda: calendar.tick(datetime.now(UTC)),
-        CronTrigger(second=0, timezone=UTC),
+        CronTrigger(second="*/10", timezone=UTC),
         next_run_time=datetime.now(UTC),
         coalesce=True,
         max_instances=1,
         misfire_grace_time=None,
     )
-    minutes.start()
+    beats.start()
     messages.note(f"makes reports: {', '.join(report.schedule.name for report in reports)}")
     while signals.next(MINUTE.total_seconds()) is None:
         if not awaited(job.next_run_time, datetime.now(UTC)):
             job.modify(next_run_time=datetime.now(UTC))
     calendar.stopping = True
-    minutes.shutdown(wait=True)
+    beats.shutdown(wait=True)
     return DONE
 
 
