@@ -50,9 +50,9 @@ class Running:
         return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def send(*captures: str) -> None:
+def send(*captures: str, interface: str = NEAR) -> None:
     for capture in captures:
-        command("tcpreplay", "-q", "-i", NEAR, "--pps", "5000", capture)
+        command("tcpreplay", "-q", "-i", interface, "--pps", "5000", capture)
 
 
 @cache

@@ -48,10 +48,10 @@ def namespace() -> Iterator[str]:
         command("ip", "netns", "delete", name)
 
 
-def connect() -> None:
-    """Make the wire. No IPv6: nobody but the test is to speak."""
-    command("ip", "link", "add", NEAR, "type", "veth", "peer", "name", FAR)
-    for interface in (NEAR, FAR):
+def connect(near: str = NEAR, far: str = FAR) -> None:
+    """Make a wire. No IPv6: nobody but the test is to speak."""
+    command("ip", "link", "add", near, "type", "veth", "peer", "name", far)
+    for interface in (near, far):
         command("ip", "link", "set", interface, "addrgenmode", "none")
         command("ip", "link", "set", interface, "up")
 
