@@ -181,19 +181,24 @@ def packets_at(path: str, offsets: Iterable[int]) -> dict[int, Packet]:
         window.close()
 
 
-def slice_packets(path: str) -> list[Packet]:
-    """All packets of a slice that was cut here. Raises OSError."""
-    with open(path, "rb") as file:
-        data = file.read()
-    offsets, offset = [], 0
-    while offset + 12 <= len(data):
+def slice_packets(data: bytes) -> list[Packet]:
+    """All packets of a slice as `slice_file` makes it; what is none has none."""
+    link_types: list[int] = []
+    packets = []
+    offset = 0
+    while offset + 32 <= len(data):
         kind, size = struct.unpack_from("<II", data, offset)
-        if kind == _ENHANCED:
-            offsets.append(offset)
         if size < 12:
             break
+        if kind == _INTERFACE:
+            link_types.append(struct.unpack_from("<H", data, offset + 8)[0])
+        elif kind == _ENHANCED:
+            number, high, low, captured, length = struct.unpack_from("<IIIII", data, offset + 8)
+            octets = data[offset + 28 : offset + 28 + captured]
+            if number < len(link_types) and len(octets) == captured:
+                packets.append(Packet(high << 32 | low, link_types[number], length, octets))
         offset += size
-    return list(packets_at(path, offsets).values()) if offsets else []
+    return packets
 
 
 def _from_pcap(window: _Window, wanted: Sequence[int], order: str, unit: int, header: int) -> dict[int, Packet]:

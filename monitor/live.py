@@ -118,6 +118,8 @@ class LiveSession:
         self._record = open_record(record, writing=True)
         self._record.patience = PATIENCE
         settle(self._record)
+        if self._evidence is not None:
+            self._evidence.settle(self._record)
         self._run = self._record.begin(self._described(judges), self._since)
         self._watermark = Watermark(self._record.path, self._run, self._since)
 

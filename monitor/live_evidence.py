@@ -6,8 +6,8 @@ an audit cuts it. It grows by being written whole beside the old one and put in 
 which also lets a flow settle: what it turns out not to be leaves no file. An earlier file of the same finding is gone
 on with. Once a slice has its flows no more is read for it. What a packet may show is `monitor.redaction`'s.
 
-The row of the record (place, SHA-256, packets) is replaced after the file. A sensor killed between the two leaves a
-file that is newer than its row says, until the finding is seen again.
+A slice that is written lies beside its place until the record has its SHA-256; the sensor that comes after a killed
+one puts it there or removes it. Another sensor at the same position may write the same file: what it added stays.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from typing import Any, Final
 from monitor.aggregate import Aggregate
 from monitor.config import EvidenceSettings
 from monitor.corrections import Place, Violating
-from monitor.evidence import Packet, comment_of, in_order, replace_file, slice_file, slice_packets
+from monitor.evidence import Packet, comment_of, in_order, slice_file, slice_packets
 from monitor.exit_status import OutputFailure
 from monitor.learned import Learned
 from monitor.recent import Recent
 from monitor.redaction import kept
 from monitor.store.entry import Deltas, Evidence
 from monitor.store.sqlite import Record
+from monitor.watermark import lives
 from parsers import SERVICES, Engine
 from reports.visible import visible
 from rules.transports import TRANSPORTS
@@ -48,6 +49,7 @@ DAY: Final = 24 * SWEEP
 
 _UNKNOWN: Final = SERVICES.index("unknown")
 _SLICE: Final = re.compile(r"[a-z0-9-]+-[0-9a-f]{16}\.pcapng")
+_STAGED: Final = re.compile(r"([a-z0-9-]+-[0-9a-f]{16}\.pcapng)\.(\d+)\.part")
 
 
 @dataclass(slots=True)
@@ -59,16 +61,16 @@ class _Flow:
 
 @dataclass(slots=True)
 class _Slice:
-    """earlier: packets of a file that was there. left: flows that may still be added. since: of its first change that
-    is not written, None if all is."""
+    """earlier: packets that others wrote. sha256: of the file as it is known, "" of none. left: flows that may still be
+    added. since: of its first change that is not written, None if all is."""
 
     name: str
     comment: str
     earlier: list[Packet]
+    sha256: str
     left: int
     flows: dict[int, _Flow] = field(default_factory=dict)
     since: int | None = None
-    written: bool = False
 
 
 class LiveEvidence:
@@ -119,9 +121,10 @@ class LiveEvidence:
         found = self._slices.get(name)
         if found is None:
             file = f"{hit.rule}-{name}.pcapng"
-            earlier, flows = _earlier(os.path.join(self._settings.dir, file))
-            left = max(0, self._settings.flows_per_finding - flows)
-            found = self._slices[name] = _Slice(file, comment_of(name, hit), earlier, left)
+            data = _content(os.path.join(self._settings.dir, file))
+            left = max(0, self._settings.flows_per_finding - _flows(data))
+            found = _Slice(file, comment_of(name, hit), slice_packets(data), _digest(data), left)
+            self._slices[name] = found
         return found.left > 0 or flow in found.flows
 
     def _copy(self, flow: _Flow, places: Iterable[int]) -> None:
@@ -153,28 +156,32 @@ class LiveEvidence:
             for name, changed in self._slices.items()
             if changed.since is not None and (last or now - changed.since >= PAUSE or now < changed.since)
         }
-        rows, gone = [], []
+        rows: list[Evidence] = []
+        staged: list[tuple[str, str]] = []
+        gone = self._gone(now)
         for name, changed in due.items():
             path = os.path.join(self._settings.dir, changed.name)
-            packets = self._packets(changed)
             changed.since = None
             try:
+                there = _content(path)
+                if _digest(there) != changed.sha256:  # another sensor's
+                    changed.earlier = slice_packets(there)
+                packets = self._packets(changed)
                 if packets and record.has_finding(name):
                     stored = slice_file(packets, changed.comment)
+                    changed.sha256 = _digest(stored)
                     os.makedirs(self._settings.dir, exist_ok=True)
-                    replace_file(path, stored)
-                    rows.append(Evidence(name, visible(path), hashlib.sha256(stored).hexdigest(), len(packets)))
-                    changed.written = True
-                elif changed.written:
+                    staged.append((f"{path}.{run}.part", path))
+                    with open(staged[-1][0], "wb") as file:
+                        file.write(stored)
+                    rows.append(Evidence(name, visible(path), changed.sha256, len(packets)))
+                elif there and not packets:
                     os.unlink(path)
                     gone.append(visible(path))
-                    changed.written = False
+                    changed.sha256 = ""
             except OSError as error:
                 self.trouble = f"{visible(path)}: {error.strerror or error}"
                 changed.since = now  # to be tried again after a pause
-        if self._swept is None or now - self._swept >= SWEEP:
-            self._swept = now
-            gone += self._sweep(now)
         if rows or gone:
             try:
                 record.append(run, Deltas(evidence=tuple(rows)), without=gone)
@@ -182,6 +189,11 @@ class LiveEvidence:
                 for changed in due.values():
                     changed.since = now
                 raise
+        for part, path in staged:
+            try:
+                os.replace(part, path)
+            except OSError as error:
+                self.trouble = f"{visible(path)}: {error.strerror or error}"
         if due:
             self._let_go()
 
@@ -193,7 +205,7 @@ class LiveEvidence:
             for packet in flow.packets.values()
             if packet is not None
         )
-        return in_order([*changed.earlier, *mine])
+        return in_order({(p.time, p.data): p for p in (*changed.earlier, *mine)}.values())
 
     def _let_go(self) -> None:
         """Hold no packets of slices that are complete, nor more than `MEMORY`: the oldest stay as they are."""
@@ -204,6 +216,31 @@ class LiveEvidence:
             if complete or held > MEMORY:
                 held -= _size(known)
                 known.flows, known.earlier, known.left = {}, [], 0
+
+    def settle(self, record: Record) -> None:
+        """Put the slices in their places that a killed sensor had written and recorded, and remove what it had not."""
+        try:
+            names = os.listdir(self._settings.dir)
+        except OSError:
+            return  # said when something is to be written
+        for found in filter(None, map(_STAGED.fullmatch, names)):
+            part, path = (os.path.join(self._settings.dir, name) for name in (found[0], found[1]))
+            if lives(record.path, int(found[2])):
+                continue
+            try:
+                if _digest(_content(part)) == record.digest_of(visible(path)):
+                    os.replace(part, path)
+                else:
+                    os.unlink(part)
+            except OSError as error:
+                self.trouble = f"{visible(part)}: {error.strerror or error}"
+
+    def _gone(self, now: int) -> list[str]:
+        """Now and then: slices that were too old and are removed."""
+        if self._swept is not None and now - self._swept < SWEEP:
+            return []
+        self._swept = now
+        return self._sweep(now)
 
     def _sweep(self, now: int) -> list[str]:
         """Remove slices older than `keep_days`; their places as the record has them."""
@@ -261,14 +298,21 @@ def _services(batch: Any, row: int) -> tuple[str, ...]:
     return tuple(SERVICES[number] for number in batch["edgewarden.services"][row].as_py() or ())
 
 
-def _earlier(path: str) -> tuple[list[Packet], int]:
-    """The packets of a slice that is there, and of how many flows they are; none when there is none to be read."""
+def _content(path: str) -> bytes:
+    """Of a slice that is there, b"" where there is none to be read."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
-        packets = slice_packets(path)
+            return file.read()
     except OSError:
-        return [], 0
+        return b""
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest() if data else ""
+
+
+def _flows(data: bytes) -> int:
+    """Of how many flows the packets of a slice are."""
     engine = Engine()
     engine.feed(engine.add_capture(), data)
     engine.finish(0)
@@ -276,4 +320,4 @@ def _earlier(path: str) -> tuple[list[Packet], int]:
     flows = 0
     while ended := len(engine.take()):
         flows += ended
-    return packets, flows
+    return flows

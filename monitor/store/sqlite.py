@@ -93,6 +93,12 @@ class Record:
             found = self.connection.execute("SELECT 1 FROM findings WHERE id = ?", (finding,)).fetchone()
         return found is not None
 
+    def digest_of(self, path: str) -> str | None:
+        """SHA-256 of the evidence at a place. Raises OutputFailure, OperatorMistake."""
+        with told(self.path):
+            found = self.connection.execute("SELECT sha256 FROM evidence WHERE path = ?", (path,)).fetchone()
+        return None if found is None else str(found[0])
+
     def append(self, run: int, deltas: Deltas, *, without: Sequence[str] = ()) -> None:
         """Add to a live session, all or nothing. without: places of evidence that is no more.
 

@@ -15,7 +15,7 @@ import pytest
 from monitor.audit import audit
 from monitor.capture_arguments import CaptureArgument, SensorName
 from monitor.config import EvidenceSettings
-from monitor.evidence import PACKETS, Packet, sample_packets, slice_packets, write_evidence
+from monitor.evidence import PACKETS, Packet, sample_packets, slice_file, slice_packets, write_evidence
 from monitor.live import LiveSession
 from monitor.recent import Recent
 from monitor.replay import Settings
@@ -55,7 +55,7 @@ def offline(folder: Path) -> dict[str, list[Packet]]:
     argument = CaptureArgument(PATH, SensorName("internal", "internal"), PATH)
     outcome = audit(topology(), [argument], Settings(positions=PACKETS))
     write_evidence(str(folder), outcome.found, sample_packets(outcome.found, {PATH: PATH}))
-    return {name: slice_packets(os.path.join(folder, name)) for name in os.listdir(folder)}
+    return {name: slice_packets((folder / name).read_bytes()) for name in os.listdir(folder)}
 
 
 @pytest.mark.parametrize("size", [7, 100_000])
@@ -64,7 +64,7 @@ def test_a_slice_holds_what_an_audit_cuts(tmp_path: Path, size: int) -> None:
     watch(record, settings(folder), all_packets(PATH), size)
     wanted = offline(tmp_path / "audit")
     assert len(wanted) > 10
-    assert {name: slice_packets(str(folder / name)) for name in os.listdir(folder)} == wanted
+    assert {name: slice_packets((folder / name).read_bytes()) for name in os.listdir(folder)} == wanted
     with reading(str(record)) as connection:
         found = [f for f in listing(connection, Filter())["findings"] if f["position"] != "config"]
     assert len(found) == len(wanted)
@@ -94,7 +94,7 @@ def test_a_slice_goes_on_after_a_restart_up_to_its_number_of_flows(tmp_path: Pat
     sizes = []
     for turn in range(3):
         watch(record, rules, [replace(packet, time=packet.time + turn * DAY) for packet in packets], 100)
-        sizes.append({name: len(slice_packets(str(folder / name))) for name in os.listdir(folder)})
+        sizes.append({name: len(slice_packets((folder / name).read_bytes())) for name in os.listdir(folder)})
     one = {name: size for name, size in sizes[0].items() if 2 * size == sizes[1][name]}
     assert one, "findings of a single flow got a second one"
     assert sizes[1] == sizes[2], "and no third"
@@ -155,3 +155,42 @@ def test_recent_blocks_go_round() -> None:
     assert 10 < there < 60
     assert found[-there:] == list(packets)[-there:] == list(places.values())[-there:]
     assert offsets[1] > 2**48
+
+
+def test_what_a_killed_sensor_had_written_and_recorded_gets_its_place(tmp_path: Path) -> None:
+    record, folder = tmp_path / "record.db", tmp_path / "live"
+    packets = all_packets(PATH)
+    watch(record, settings(folder), packets, 200)
+    recorded, unknown, *_ = sorted(os.listdir(folder))
+    content = (folder / recorded).read_bytes()
+    (folder / recorded).rename(folder / f"{recorded}.1.part")  # killed before it was put in its place
+    (folder / recorded).write_bytes(b"an older one")
+    (folder / f"{unknown}.1.part").write_bytes(b"killed before it was recorded")
+    before = (folder / unknown).read_bytes()
+    begin(record, settings(folder), packets[-1].time).close(packets[-1].time, [KernelCounters()])
+    assert (folder / recorded).read_bytes() == content
+    assert (folder / unknown).read_bytes() == before
+    assert not list(folder.glob("*.part"))
+
+
+def test_two_sensors_at_one_position_fill_one_slice(tmp_path: Path) -> None:
+    record, folder = tmp_path / "record.db", tmp_path / "live"
+    packets = all_packets(PATH)
+    moved = [replace(packet, time=packet.time + SECOND // 1000) for packet in packets]
+    one, other = (begin(record, settings(folder), packets[0].time) for _ in range(2))
+    one.feed(0, block(packets))
+    other.feed(0, block(moved))
+    for live in (one, other):
+        live.close(packets[-1].time + SECOND, [KernelCounters()])
+    for name, wanted in offline(tmp_path / "audit").items():
+        found = slice_packets((folder / name).read_bytes())
+        assert len(found) == 2 * len(wanted)
+        assert found[::2] == wanted or {p.time for p in wanted} < {p.time for p in found}
+
+
+def test_a_slice_is_read_back(tmp_path: Path) -> None:
+    packets = [Packet(5, 1, 99, b"abc"), Packet(1 << 60, 101, 4, b"abcd")]
+    data = slice_file(packets, "a comment")
+    assert slice_packets(data) == packets
+    assert slice_packets(data[:-20]) == packets[:1]
+    assert slice_packets(b"no capture at all, but long enough to be looked at") == []
