@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rules import names
-from rules.components import Address, DirectorPool, EdgeMember, EdgePool, FrontEndPool, Translated
+from rules.components import Address, EdgeMember, EdgePool, Translated
 from rules.declared import edge_services
-from rules.topology import Topology, at_least
+from rules.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,32 +174,6 @@ def _xmpp_multiple_sites(topology: Topology) -> Iterator[ConfigFinding]:
         )
 
 
-def _xmpp_unsupported_version(topology: Topology) -> Iterator[ConfigFinding]:
-    """XMPP was removed in 2019; an older pool and Edge must stay for it ("Migrating XMPP federation")."""
-    for pool in topology.edge_pools:
-        if pool.xmpp.enabled and at_least(pool.product, names.SFB_2019):
-            yield ConfigFinding(
-                "xmpp-unsupported-version",
-                "medium",
-                f"{pool.fqdn} has XMPP on, which {pool.product} does not have: keep an older pool and Edge for it",
-                pool.fqdn,
-            )
-
-
-def _dns_lb_for_web(topology: Topology) -> Iterator[ConfigFinding]:
-    """Web services of a pool need a hardware balancer in every plan ("Load balancing requirements")."""
-    pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
-    for pool in pools:
-        if len(pool.members) > 1 and not pool.web.vip:
-            yield ConfigFinding(
-                "dns-lb-for-web",
-                "medium",
-                f"{pool.fqdn} has {len(pool.members)} members and no virtual address for its web services: HTTP needs "
-                "a hardware balancer",
-                pool.fqdn,
-            )
-
-
 INVALID_NEGOTIATION: Final = frozenset(
     {
         ("unsupported", "required"),
@@ -241,8 +215,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _edge_same_subnet,
     _edge_internal_nat,
     _edge_multiple_federation_routes,
-    _dns_lb_for_web,
-    _xmpp_unsupported_version,
     _xmpp_multiple_sites,
     _xmpp_invalid_negotiation,
     _director_missing,

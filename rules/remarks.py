@@ -46,6 +46,9 @@ def _features(topology: Topology) -> Iterator[str]:
         yield "XMPP is on, yet no partner is listed: every stream will be one of a partner that is not configured"
     if proxies and not any(pool.xmpp_gateway for pool in topology.front_end_pools):
         yield "XMPP is on, yet no Front End pool is its gateway: `xmpp_gateway: true` at one of `front_end_pools`"
+    for pool in proxies:
+        if at_least(pool.product, names.SFB_2019):
+            yield f"XMPP is on at {pool.fqdn}, which {pool.product} does not have: keep an older pool and Edge for it"
     if any(pool.product == names.LYNC_2010 for pool in proxies):
         yield "XMPP is on at a lync-2010 Edge, which has no proxy of its own: declare the gateway server under `others`"
     if any(pool.skype_search and not at_least(pool.product, names.SFB_2015) for pool in pools):
@@ -86,6 +89,8 @@ def _addresses_and_names(topology: Topology) -> Iterator[str]:
     for host in dict.fromkeys(host for host in hosts if hosts.count(host) > 1):
         yield f"{host} is the external web name of several pools; each needs its own, or requests cannot be told apart"
     for inner in inside:
+        if len(inner.members) > 1 and not inner.web.vip:
+            yield f"{inner.fqdn} has several members and no `web.vip`: web services of a pool need a hardware balancer"
         if inner.web.external is not None and inner.web.external == inner.web.internal:
             yield f"{inner.fqdn} has one web name inside and outside: the external site needs a name of its own"
 

@@ -150,11 +150,8 @@ reverse_proxies:"""
         # one pool for federation
         ([("\nreverse_proxies:", SECOND_POOL)], ["edge-multiple-federation-routes"]),
         ([("\nreverse_proxies:", SECOND_POOL.replace("    federation: true\n", ""))], []),
-        # web services need a balancer
-        ([(", vip: 192.168.10.95}", "}")], ["dns-lb-for-web"]),
-        # no XMPP since 2019
-        ([("product: lync-2013\n", "product: sfb-2019\n")], ["xmpp-unsupported-version"]),
-        ([("product: lync-2013\n", "product: sfb-2015\n")], []),
+        # no XMPP since 2019 is told as a switch that fights
+        ([("product: lync-2013\n", "product: sfb-2019\n")], []),
     ],
 )
 def test_designs_that_the_file_states(changes: list[tuple[str, str]], expected: list[str]) -> None:

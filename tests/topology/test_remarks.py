@@ -86,6 +86,7 @@ def test_a_local_path_behind_another() -> None:
         ([("xmpp: {enabled: true", "xmpp: {enabled: false")], "XMPP partners are listed, yet no Edge pool has XMPP on"),
         ([("    xmpp_gateway: true\n", "")], "no Front End pool is its gateway"),
         ([("product: lync-2013\n", "product: sfb-se\n")], "push is on, yet sfb-se"),
+        ([("product: lync-2013\n", "product: sfb-2019\n")], "XMPP is on at lsedge.contoso.net, which sfb-2019"),
         ([("product: lync-2013\n", "product: lync-2010\n")], "XMPP is on at a lync-2010 Edge"),
         (
             [
@@ -113,6 +114,7 @@ def test_switches_that_fight(changes: list[tuple[str, str]], words: str) -> None
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ([(", vip: 192.168.10.95}", "}")], "pool01.contoso.net has several members and no `web.vip`"),
         ([("internal: 172.25.33.10\n", "internal: [172.25.33.10, 172.25.33.12]\n")], "has 2 internal IPv4 addresses"),
         (
             [("external: webdirext.contoso.com, vip", "external: webext.contoso.com, vip")],
