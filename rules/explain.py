@@ -15,8 +15,10 @@ from rules.components import PortRange
 from rules.endpoints import Endpoints
 from rules.paths import SHOWN, Leg, Path, derive
 from rules.reach import Members
+from rules.remedies import MEANINGS, REMEDIES
 from rules.rows import Row, table
 from rules.silence import silenced_by
+from rules.switches import off_because, plan_in_words
 from rules.topology import Topology
 from rules.transports import PORTED, TRANSPORTS, transport_number
 
@@ -112,11 +114,12 @@ def _explain_rule(entry: Entry, topology: Topology | None) -> str:
     state, why = _state(entry, topology)
     lines = [f"{entry.id}: rule, severity {_severity(entry, topology)}, {state}"]
     if entry.rule is not None:
-        lines += ["", _paragraph(entry.rule.text), ""]
+        lines += ["", _paragraph(meaning(entry)), ""]
         if topology is not None and severity_of(entry.rule, topology) != entry.rule.default_severity(topology):
             lines.append(f"default severity: {entry.rule.default_severity(topology)}")
     else:
-        lines.append("")
+        lines += ["", _paragraph(meaning(entry)), ""]
+    lines.append(_hanging("remedy:    ", REMEDIES[entry.id]))
     lines.append(f"state:     {why}")
     lines.append(f"positions: {', '.join(entry.positions)}")
     silences = sorted(silenced_by(entry.id))
@@ -152,7 +155,7 @@ def _explain_path(path: Path, row: Row | None, endpoints: Endpoints) -> str:
         here = _own_addresses(members, endpoints)
         if here:
             lines.append(_hanging(label, here))
-    return "\n".join(lines + _document_lines(row)) + "\n"
+    return "\n".join(lines + ([] if row is None else _row_lines(row)) + _document_lines(row)) + "\n"
 
 
 def _wire(leg: Leg) -> str:
@@ -182,12 +185,37 @@ def _explain_row(row: Row) -> str:
         lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
         if leg.source_ports:
             lines.append(f"from ports:  {', '.join(str(p) for p in leg.source_ports)}")
-    lines.append(f"products:    {', '.join(row.products)}")
-    if row.needs:
-        lines.append(f"needs:       {', '.join(row.needs)}")
-    if row.replaces:
-        lines.append(_hanging("replaces:    ", ", ".join(row.replaces)))
-    return "\n".join(lines + _document_lines(row)) + "\n"
+    return "\n".join(lines + _row_lines(row) + _document_lines(row)) + "\n"
+
+
+def _row_lines(row: Row) -> list[str]:
+    return [
+        _hanging("products:    ", ", ".join(row.products)),
+        *(_hanging("not where:   ", off_because(name)) for name in row.needs),
+        *([_hanging("variants:    ", "; ".join(told))] if (told := variants(row)) else []),
+    ]
+
+
+def variants(row: Row) -> list[str]:
+    """How the row belongs together with those of other plans, in sentences without a full stop."""
+    told = []
+    if row.optional:
+        told.append("off by default; policy.optional_paths turns it on")
+    if row.plan is not None:
+        told.append(
+            f"of {plan_in_words(row.plan)}" + (f", in place of {', '.join(row.replaces)}" if row.replaces else "")
+        )
+    for other in table().replacements(row.id):
+        if other.plan is not None:
+            told.append(f"{other.id} takes its place in {plan_in_words(other.plan)}")
+    if not row.alone:
+        told.append("a flow that only this row names is not judged")
+    return told
+
+
+def meaning(entry: Entry) -> str:
+    """What a rule says, judged on flows or not."""
+    return entry.rule.text if entry.rule is not None else MEANINGS.get(entry.id, entry.why)
 
 
 def _path_lines(position: str, source: str, destination: str, initiator: str) -> list[str]:

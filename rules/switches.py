@@ -61,9 +61,19 @@ def missing(name: str, topology: Topology, pool: EdgePool | None) -> str | None:
     return _MISSING[name] if _NEEDS[name](topology, pool) else None
 
 
+def off_because(name: str) -> str:
+    """The sentence that says what is missing where the switch is off."""
+    return _MISSING[name]
+
+
 # --- plans -----------------------------------------------------------------------------------------------------------
 
 _PLANS: Final[Mapping[str, str]] = {SINGLE_IP: "single-address", HARDWARE: "hardware-balanced"}
+
+
+def plan_in_words(plan: str) -> str:
+    return f"the {_PLANS[plan]} plan"
+
 
 PLANS: Final = frozenset(_PLANS)
 """Every word that a row's `plan` may be."""
