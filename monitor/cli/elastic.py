@@ -20,7 +20,9 @@ _RIGHTS = """\
 Who ships needs the cluster privilege monitor and, on logs-edgewarden.* and metrics-edgewarden.*, the index privileges
 auto_configure, create_doc, read, view_index_metadata and maintenance; who reads, read; who sets up, also
 manage_index_templates, and manage on both for a rollover. Beside --store, $EDGEWARDEN_ELASTIC_API_KEY, or …_USERNAME
-and …_PASSWORD, say who we are, …_CA (a PEM file) or …_FINGERPRINT whom we trust, …_NAMESPACE which streams."""
+and …_PASSWORD, say who we are, …_CA (a PEM file) or …_FINGERPRINT whom we trust, …_NAMESPACE which streams.
+Nothing is ever deleted there by edgewarden: give the streams a retention of yours, metrics-edgewarden.coverage at
+least that of logs-edgewarden.violation, since what stands behind a violation is there."""
 
 
 def add(commands: Any) -> None:

@@ -80,7 +80,8 @@ class Outbox:
         self._target = target
         self._client: Elasticsearch | None = None
         self._identity = ""
-        self._unsure: dict[str, int] = {}  # table → rows up to this one may have been sent by somebody else
+        self._unsure: dict[str, int] = {}  # table → rows up to this one may have been sent before
+        self._searchable = False  # whether what was sent before can be found
         self._record: Record | None = None
 
     def __enter__(self) -> Outbox:
@@ -122,7 +123,7 @@ class Outbox:
                         after = items[-1].piece.row
                         went += len({item.piece.row for item in items})
         except (OutOfReach, OperatorMistake) as error:
-            self._unsure = bounds(self.record.connection)
+            self._doubt()
             self._note_failure(str(error))
             raise
         return went
@@ -140,8 +141,7 @@ class Outbox:
             self._client = connect(self._target)
         if not self._identity:
             _ensure_templates(self._client, self._target)
-            connection = self.record.connection
-            self._unsure = bounds(connection)
+            self._doubt()
             self._identity = identity(self._client, self._target)
             with self.record.transaction() as record:
                 record.execute(
@@ -151,6 +151,11 @@ class Outbox:
                 )
             self._retry_dead(self._client)
         return self._client
+
+    def _doubt(self) -> None:
+        """From here on all that is in the record may have been sent already."""
+        self._unsure = bounds(self.record.connection)
+        self._searchable = False
 
     def _cursor(self, source: Source) -> int:
         found = self.record.connection.execute(
@@ -184,6 +189,9 @@ class Outbox:
         stream = self._stream(source)
         missing = items
         if items[0].piece.row <= self._unsure.get(source.table, 0):
+            if not self._searchable:  # once will do: since then nobody has sent what is asked for
+                _refresh(client, self._target.streams)
+                self._searchable = True
             missing = self._absent(client, stream, items)
         self._create(client, stream, missing)
         now = time.time_ns()
@@ -228,8 +236,12 @@ class Outbox:
         known: list[_Item] = []
         for item, result in zip(items, answer["items"], strict=True):
             self._read_result(item, result["create"], known)
-        if known and (lost := self._absent(client, stream, known)):
-            raise OutOfReach(f"{self._target.name}: {len(lost)} rows are said to be in {stream} and cannot be found")
+        if known:
+            _refresh(client, [stream])
+            if lost := self._absent(client, stream, known):
+                raise OutOfReach(
+                    f"{self._target.name}: {len(lost)} rows are said to be in {stream} and cannot be found"
+                )
 
     def _read_result(self, item: _Item, result: dict[str, Any], known: list[_Item]) -> None:
         """Raises OutOfReach, OperatorMistake for what is no fault of the row."""
@@ -247,7 +259,6 @@ class Outbox:
 
     def _absent(self, client: Elasticsearch, stream: str, items: Sequence[_Item]) -> list[_Item]:
         """Items that are in none of the stream's indices; one whose place another row has is `refused`."""
-        _refresh(client, [stream])
         answer = client.search(
             index=stream,
             query={"ids": {"values": [item.identifier for item in items]}},
@@ -272,19 +283,21 @@ class Outbox:
 
     def _retry_dead(self, client: Elasticsearch) -> None:
         """What was refused once more: the mapping may have been mended."""
-        by_table = {source.table: source for source in SOURCES}
-        letters = self.record.connection.execute(
-            "SELECT source, row FROM dead_letters WHERE target = ? ORDER BY source, row", (self._identity,)
-        ).fetchall()
-        for table, row in letters:
-            source = by_table[table]
-            items = [self._item(piece) for piece in pieces(self.record.connection, source, row - 1, row)]
-            self._create(client, self._stream(source), self._absent(client, self._stream(source), items))
-            if not any(item.refused for item in items):
+        connection = self.record.connection
+        for source in SOURCES:
+            letters = connection.execute(
+                "SELECT row FROM dead_letters WHERE target = ? AND source = ? ORDER BY row",
+                (self._identity, source.table),
+            ).fetchall()
+            for begin in range(0, len(letters), ROWS):
+                numbers = [row for (row,) in letters[begin : begin + ROWS]]
+                items = [self._item(p) for row in numbers for p in pieces(connection, source, row - 1, row)]
+                self._create(client, self._stream(source), self._absent(client, self._stream(source), items))
+                refused = {item.piece.row for item in items if item.refused}
                 with self.record.transaction() as record:
-                    record.execute(
+                    record.executemany(
                         "DELETE FROM dead_letters WHERE target = ? AND source = ? AND row = ?",
-                        (self._identity, table, row),
+                        [(self._identity, source.table, row) for row in numbers if row not in refused],
                     )
 
     def _note_failure(self, sentence: str) -> None:

@@ -98,7 +98,7 @@ def _load(
     opened = client.open_point_in_time(index=list(target.streams), keep_alive=KEEP, ignore_unavailable=True)
     pit = {"id": opened["id"], "keep_alive": KEEP}
     try:
-        if not opened["_shards"]["total"]:
+        if not opened.get("_shards", {}).get("total", 1):  # servers before 8.16 do not say
             raise NothingThere(
                 f"{target.name}: there is no record under the namespace {target.namespace} (edgewarden audit --store "
                 "https://… makes one)"
@@ -194,9 +194,11 @@ class _Rows:
                     self._insert(parts, {**part, column: record["row"] + shift})
 
     def enter_missing_runs(self) -> None:
-        """A sensor's session may outlive the index that its run was shipped into; its rows count all the same."""
+        """The rows of a session or an audit may outlive the index that its run was shipped into, and count all the
+        same. Of an audit that is only known where the record has a later run: else it is not yet shipped whole."""
+        newest = dict(self.connection.execute("SELECT id >> ?, max(id) FROM runs GROUP BY 1", (_SHIFT,)).fetchall())
         for run, (kind, first) in self.begun.items():
-            if kind != AUDIT:
+            if kind != AUDIT or run < newest.get(run >> _SHIFT, 0):
                 self.connection.execute(
                     "INSERT OR IGNORE INTO runs (id, kind, recorded, version, organization, topology, policy, verdict, "
                     "why) VALUES (?, ?, ?, '', '', '', '{}', '', '')",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitor.elastic.cluster import Target
 from monitor.exit_status import DONE, FAILURE, MISTAKE, OperatorMistake, OutOfReach
@@ -19,6 +20,11 @@ from monitor.store.location import prepare_default, state_folder
 if TYPE_CHECKING:
     from monitor.cli.messages import Messages
     from monitor.store.entry import Capture
+
+
+PAUSES: Final = (0.5, 1.5)
+"""Seconds after an attempt that failed: what passes by itself mostly has by then, and nobody waits long for what does
+not."""
 
 
 def path_of(target: Target) -> str:
@@ -50,7 +56,14 @@ def ship(path: str, target: Target, messages: Messages) -> int:
 
     try:
         with Outbox(path, target) as outbox:
-            outbox.ship()
+            for pause in PAUSES:
+                try:
+                    outbox.ship()
+                    break
+                except OutOfReach:  # busy, or a stream that is just being made
+                    time.sleep(pause)
+            else:
+                outbox.ship()
             outbox.refresh()
             dead = outbox.dead()
     except (OutOfReach, OperatorMistake) as error:

@@ -229,6 +229,26 @@ def test_evidence_that_was_cut_anew_or_deleted(record: str, target: Target) -> N
     assert len(rows(record)["evidence"]) > 10
 
 
+def test_rows_of_an_audit_outlive_the_index_of_its_run(plain: Server, record: str, target: Target) -> None:
+    """A later run of the record says that the audit was shipped whole."""
+    expected = rows(record)
+    audit(Path(record), f"lan={CLEAN['external']}")
+    ship(record, target)
+    client = plain.client()
+    [hit] = client.search(
+        index=target.coverage,
+        query={
+            "bool": {"filter": [{"term": {"edgewarden.record.table": "runs"}}, {"term": {"edgewarden.record.row": 1}}]}
+        },
+    )["hits"]["hits"]
+    client.delete(index=hit["_index"], id=hit["_id"], refresh=True)
+    client.close()
+    with fetched(target) as connection:
+        found = table_rows(connection)
+    assert set(expected["finding_deltas"]) <= set(found["finding_deltas"])
+    assert len(found["runs"]) == 2
+
+
 def test_rows_of_a_sensor_outlive_the_index_of_its_run(plain: Server, record: str, target: Target) -> None:
     """A session that runs for a year: the index its run was shipped into is long deleted."""
     connection = sqlite3.connect(record)

@@ -40,6 +40,7 @@ def ship(record: str, target: Target) -> int:
 def held(server: Server, target: Target) -> dict[tuple[str, int, int], int]:
     """How often each row stands in the streams, by (table, row, chunk), as the server says."""
     client = server.client()
+    client.cluster.health(wait_for_status="yellow")  # a stream that is just being made cannot be searched
     client.indices.refresh(index=list(target.streams), ignore_unavailable=True)
     answer = client.search(
         index=list(target.streams), size=10_000, source_includes=["edgewarden.record"], ignore_unavailable=True
