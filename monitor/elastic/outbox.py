@@ -426,7 +426,7 @@ def _lock(path: str) -> int:
     """The right to ship this record. Raises OperatorMistake, OutputFailure."""
     name = f"{path}-outbox"  # a file of its own: closing a second handle of the record would free SQLite's own locks
     try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(name, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)  # also for whom we are tomorrow
     except OSError as error:
         raise OutputFailure(name, error) from error
     until = time.monotonic() + LAST_TRY

@@ -21,6 +21,7 @@ from monitor.cli.messages import Messages
 from monitor.elastic.cluster import Target
 from monitor.elastic.outbox import Outbox, follow
 from monitor.elastic.tables import SOURCES
+from monitor.elastic.templates import FIELDS
 from monitor.exit_status import OperatorMistake, OutOfReach
 from tests.elastic.conftest import Ask
 from tests.elastic.servers import Proxy, Request, Server
@@ -320,3 +321,45 @@ def test_documents_say_what_ecs_has_names_for(plain: Server, record: str, target
     assert (bypass["edgewarden"]["flows"], bypass["network"]["packets"]) == (1, 24)
     assert bypass["message"].startswith("edge01.contoso.net (edge-int) opened SIP on TCP 5061")
     assert json.dumps(bypass["tls"]).count("sip.contoso.com")
+
+
+def test_every_field_of_a_document_is_declared(plain: Server, record: str, target: Target) -> None:
+    """With `dynamic: false` a field that is not cannot be searched, and nobody would notice."""
+    ship(record, target)
+    client = plain.client()
+    hits = client.search(index=list(target.streams), size=10_000)["hits"]["hits"]
+    client.close()
+    undeclared: set[str] = set()
+
+    def walk(value: Any, name: str) -> None:
+        if name in FIELDS:
+            return
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(inner, f"{name}.{key}".lstrip("."))
+        else:
+            undeclared.add(name)
+
+    for hit in hits:
+        walk(hit["_source"], "")
+    assert len(hits) > 150
+    assert not undeclared
+
+
+def test_what_is_taken_back_is_no_alert(plain: Server, record: str, target: Target, ask: Ask) -> None:
+    """A live flow turned out to be another thing: its delta comes again with negative counts, and cancels the alert."""
+    connection = sqlite3.connect(record)
+    columns = "run, finding, sensor, wording, first, last, ports"
+    connection.execute(
+        f"INSERT INTO finding_deltas ({columns}, flows, packets, bytes) "
+        f"SELECT {columns}, -flows, -packets, -bytes FROM finding_deltas WHERE id = 1"
+    )
+    connection.commit()
+    connection.close()
+    ship(record, target)
+    client = plain.client()
+    hits = client.search(index=target.violations, query={"range": {"edgewarden.flows": {"lt": 0}}})["hits"]["hits"]
+    client.close()
+    [event] = [hit["_source"]["event"] for hit in hits]
+    assert (event["kind"], event["type"]) == ("event", ["info"])
+    assert ask(plain.url) == ask(record)
