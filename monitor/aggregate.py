@@ -230,7 +230,7 @@ class Aggregate:
             taken[number, values] = count + 1
             group = self.group(number, verdicts[number], dict(zip(columns, values, strict=True)))
             row = rows.take([order[position].as_py()])
-            key = tuple(_comparable(row[name][0].as_py()) for name in _SAMPLE_KEY)
+            key = sample_key(row)
             group.samples.append((key, row))
             group.samples.sort(key=lambda sample: sample[0])
             del group.samples[SAMPLES:]
@@ -255,6 +255,11 @@ def _grouped(table: Any, keys: list[str]) -> Iterable[tuple[Any, ...]]:
     if not split:
         columns.insert(1, [0] * made.num_rows)
     return zip(*columns, strict=True)
+
+
+def sample_key(row: Any) -> tuple[Any, ...]:
+    """What orders samples, whatever batch they came in. row: a table of one row."""
+    return tuple(_comparable(row[name][0].as_py()) for name in _SAMPLE_KEY)
 
 
 def _comparable(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ import parsers
 from monitor.aggregate import Aggregate, Finding, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
+from monitor.joins import Kept, joined_findings
 from monitor.judged import final_verdict, judged_values
 from monitor.judges import Judges
 from monitor.learned import Learned
@@ -58,6 +59,7 @@ class Audit:
     notes: list[str] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
     runs: list[tuple[Replay, Aggregate]] = field(default_factory=list)
+    joined: list[tuple[Learned, Finding]] = field(default_factory=list)  # over several flows; those are in `found`
     inconclusive: bool = False
     doubts: list[str] = field(default_factory=list)
 
@@ -85,10 +87,13 @@ def audit(
     for sensor, arguments in by_sensor(captures).items():
         assert sensor.position is not None, "a judged capture has a position"
         judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
-        runs.append((Replay(sensor, arguments, judge, settings), Aggregate(split=split, addresses=asked)))
-    run_side_by_side([replay for replay, _ in runs], [aggregate for _, aggregate in runs], progress)
+        replay = Replay(sensor, arguments, judge, replace(settings, joins=True))
+        runs.append((replay, Aggregate(split=split, addresses=asked)))
+    kept = [Kept(aggregate) for _, aggregate in runs]
+    run_side_by_side([replay for replay, _ in runs], kept, progress)
 
-    found = findings(runs)
+    joined = joined_findings(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
+    found = [*findings(runs), *(finding for _, finding in joined)]
     found.sort(key=lambda f: (SEVERITIES.index(f.hit.severity), f.hit.rule, f.sums.first or 0, f.id))
     figures = [capture for replay, _ in runs for capture in replay.captures]
     order = {capture.path: number for number, capture in enumerate(captures)}
@@ -122,7 +127,7 @@ def audit(
         ],
         "coverage": {"observable": observable, "not_observable": not_observable},
     }
-    outcome = Audit(result, topology, mistakes=list(mistakes), found=found, runs=runs)
+    outcome = Audit(result, topology, mistakes=list(mistakes), found=found, runs=runs, joined=joined)
     for replay, _ in runs:
         outcome.mistakes.extend(replay.mistakes)
         outcome.notes.extend(replay.broken)

@@ -12,11 +12,11 @@ class Judges:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._site = Site(topology)
+        self.site = Site(topology)
 
     def at(self, position: str, side: str | None, *, behind_lb: bool = False) -> Judge:
-        return Judge(self.topology, position, side, behind_lb=behind_lb, site=self._site)
+        return Judge(self.topology, position, side, behind_lb=behind_lb, site=self.site)
 
     def applying(self) -> list[str]:
         """Ids of the rows that apply, in document order."""
-        return [path.id for path in self._site.paths if path.applies]
+        return [path.id for path in self.site.paths if path.applies]

@@ -49,6 +49,7 @@ class Learned:
         self.sensor = sensor
         self.verdicts: list[Verdict] = []  # by the numbers that `numbered` gives
         self.protocols: list[int] = []  # IP protocol, by the same
+        self.observations: list[Observation] = []  # by the same; of judged flows
         self.totals: dict[str, int] = {}
         self.origin = Origin(_plain(sensor.name), sensor.position, sensor.side, [], Certificates())
         self._judge = judge
@@ -69,6 +70,7 @@ class Learned:
                 known = len(self._places) < parsers.OBSERVATION_LIMIT
                 observation = Observation(*numbers)
                 self.verdicts.append(self._judge.judge(observation) if known else TOO_MANY)
+                self.observations.append(observation)
                 if known:
                     self._closer.add(len(self._places), observation, self._judge.looks(observation))
             self._places.append(place)
@@ -110,6 +112,7 @@ class Learned:
         observation = self._closer.observations[number]
         place = len(self.protocols)
         self.verdicts.append(self._judge.judge(observation, detail))
+        self.observations.append(observation)
         self.protocols.append(observation.transport)
         self._closer.places[number, detail] = place
         return place

@@ -67,12 +67,14 @@ class CaptureFigures:
 @dataclass(slots=True)
 class Settings:
     """What holds for every sensor of a run. Times in nanoseconds; `positions`: packets of each flow to remember;
-    `digests`: whether the SHA-256 of each capture is wanted; `programs`: a filter by link type, none = all packets."""
+    `digests`: whether the SHA-256 of each capture is wanted; `programs`: a filter by link type, none = all packets;
+    `joins`: whether batches have the columns by which flows of several sensors are joined."""
 
     time_from: int | None = None
     time_to: int | None = None
     positions: int = 0
     digests: bool = True
+    joins: bool = False
     programs: Mapping[int, Program] = field(default_factory=dict)
 
 
@@ -100,6 +102,7 @@ class Replay(Learned):
             positions=settings.positions,
             time_from=settings.time_from,
             time_to=settings.time_to,
+            joins=settings.joins,
         )
         for link_type, program in settings.programs.items():
             self._engine.filter(link_type, program)

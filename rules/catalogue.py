@@ -1,8 +1,9 @@
 """Every rule of the product in the order of the rule list, built or not, and what stands for each.
 
 Strategy: `ORDER` is the list of record. A rule is either registered by a function in `rules/checks/`, or answered
-from the topology file alone, or named in `NOT_BUILT` with its severity, the sensor positions that could prove it and
-what it needs. A test fails when an id is missing from all three or stands in two, so that no result can pretend.
+from the topology file alone, or named in `NOT_BUILT` or `NOT_OBSERVABLE` with its severity, the sensor positions that
+could prove it and the reason. A test fails when an id is missing from all or stands in two, so that no result can
+pretend.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from rules.checks import (  # noqa: F401  (importing enters their rules)
     listeners,
     management,
     media,
+    pairs,
     perimeter,
+    pools,
     proxy,
+    rates,
     web,
     xmpp,
 )
@@ -80,45 +84,32 @@ FROM_TOPOLOGY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """Rules that `topology check` answers without traffic: id → (severity, positions)."""
 
-_NAMES: Final = "needs names of hosts and paths on the web legs"
-_LEGS: Final = "needs both legs of a flow joined"
-_RATE: Final = "needs rates over many flows"
-_HLB: Final = "belongs to the hardware-balanced plan, which is not judged yet"
-_ENDS: Final = "its flows are `unlisted-path` or out of scope until then"
-_CERT: Final = "needs the certificates of both ends judged"
-_MEDIA: Final = "needs media judged by content"
+_CORE: Final = "the core does not report"
 
 NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "director-dos-past-director": ("critical", _IF, _RATE),
-    "reverse-proxy-host-rewritten": ("medium", _IF, _LEGS),
-    "reverse-proxy-http-content": ("medium", _XF, "needs answers of the web server judged"),
-    "edge-as-router": ("critical", _BOTH, _LEGS),
-    "edge-internal-nat": ("high", _IF, _LEGS),
-    "edge-service-split": ("medium", _XF, "needs several flows of one pool compared"),
-    "edge-multiple-federation-routes": ("medium", _XF, "needs several flows of all pools compared"),
-    "hlb-asymmetric-reply": ("medium", _XF, _HLB),
-    "hlb-dsr": ("medium", _BOTH, _HLB),
-    "nat-outbound-dest-changed": ("medium", _XF, _LEGS),
-    "nat-public-ip-mismatch": ("medium", _XF, _LEGS),
-    "nat-port-translation": ("medium", _XF, _LEGS),
-    "dns-lb-for-web": ("medium", _IF, "needs several flows of one proxy compared"),
-    "media-cleartext": ("high", _BOTH, _MEDIA),
-    "turn-unauthenticated-flood": ("medium", _XF, _RATE),
-    "cert-differs-in-pool": ("medium", _XF, _CERT),
-    "cert-no-cdp": ("low", _BOTH, _CERT),
-    "signin-rate-abuse": ("medium", _XF, _RATE),
-    "xmpp-cleartext-not-permitted": (
-        "high",
-        _XF,
-        "needs the stream's negotiation judged against the partner's settings",
-    ),
-    "xmpp-sasl-without-tls": ("high", _XF, "needs the stream's negotiation judged"),
-    "xmpp-multiple-sites": ("medium", _XF, "needs several flows of all sites compared"),
-    "federation-discovered-partner-rate": ("low", _XF, _RATE),
-    "vpn-split-signalling-media": ("medium", ("external", "vpn"), "needs flows of one client compared"),
-    "sensor-blind": ("info", ("external", "internal", "lan", "vpn"), "needs expected and seen paths compared"),
+    "reverse-proxy-http-content": ("medium", _XF, f"{_CORE} what a web server answered"),
+    "media-cleartext": ("high", _BOTH, f"{_CORE} how random the payload of media is"),
+    "cert-no-cdp": ("low", _BOTH, f"{_CORE} where a certificate's revocation list is"),
+    "xmpp-cleartext-not-permitted": ("high", _XF, f"{_CORE} whether a stanza went before TLS"),
+    "xmpp-sasl-without-tls": ("high", _XF, f"{_CORE} whether SASL began before TLS"),
+    "federation-discovered-partner-rate": ("low", _XF, f"{_CORE} how many records of TLS each side sent"),
 }
-"""Rules to come: id → (severity, positions, what they need or what stands for them)."""
+"""Rules to come: id → (severity, positions, what they lack)."""
+
+NOT_OBSERVABLE: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
+    "vpn-split-signalling-media": (
+        "medium",
+        ("external", "vpn"),
+        "a client has one address in the tunnel and another on the Internet, and its signalling is encrypted: nothing "
+        "on the wire says that both are the same client",
+    ),
+    "sensor-blind": (
+        "info",
+        ("external", "internal", "lan", "vpn"),
+        "no flow can show it: `paths` of a result lists each row that applies and how often it was used",
+    ),
+}
+"""Rules that no capture can prove, with the reason and what answers instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +141,12 @@ def catalogue() -> tuple[Entry, ...]:
             entries.append(
                 Entry(rule_id, severity, positions, None, "answered from the topology file: `topology check`")
             )
+        elif rule_id in NOT_OBSERVABLE:
+            severity, positions, why = NOT_OBSERVABLE[rule_id]
+            entries.append(Entry(rule_id, severity, positions, None, why))
         else:
-            severity, positions, needs = NOT_BUILT[rule_id]
-            entries.append(Entry(rule_id, severity, positions, None, f"not built yet: {needs}"))
+            severity, positions, lacks = NOT_BUILT[rule_id]
+            entries.append(Entry(rule_id, severity, positions, None, f"not built yet: {lacks}"))
     return tuple(entries)
 
 

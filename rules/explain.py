@@ -103,7 +103,8 @@ def _state(entry: Entry, topology: Topology | None) -> tuple[str, str]:
         return "off", "turned off by policy.rules"
     if entry.rule is None:
         return ("on" if "config" in entry.positions else "not-observable"), entry.why
-    return "on", f"judged on flows seen at position {' or '.join(entry.positions)}"
+    what = "several flows" if entry.rule.join is not None and not entry.rule.single else "flows"
+    return "on", f"judged on {what} seen at position {' or '.join(entry.positions)}"
 
 
 def _paragraph(text: str) -> str:
@@ -120,7 +121,7 @@ def _explain_rule(entry: Entry, topology: Topology | None) -> str:
     else:
         lines += ["", _paragraph(meaning(entry)), ""]
     lines.append(_hanging("remedy:    ", REMEDIES[entry.id]))
-    lines.append(f"state:     {why}")
+    lines.append(_hanging("state:     ", why))
     lines.append(f"positions: {', '.join(entry.positions)}")
     silences = sorted(silenced_by(entry.id))
     if silences:

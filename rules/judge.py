@@ -77,7 +77,7 @@ class Judge:
         legs = tuple(leg for leg in self.site.legs if behind_lb or not leg.behind_balancer)
         self._nearest = Nearest(legs, self.site.endpoints)
         for entry in catalogue():
-            if entry.rule is None:
+            if entry.rule is None or not entry.rule.single:
                 continue
             severity = severity_of(entry.rule, topology)
             if severity == names.OFF:

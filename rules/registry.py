@@ -8,16 +8,20 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from rules.controls import crosswalk
 from rules.facts import Facts
+from rules.sights import Joined, Sights
 from rules.topology import Topology
 
 Check = Callable[[Facts], str | None]
 """The sentence a person can act on when the rule holds, else None."""
+
+Join = Callable[[Sights], Iterator[Joined]]
+"""The findings of a rule over several flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,9 @@ class Rule:
     graver: Callable[[Facts], str | None] | None = None  # severity of a flow that is worse than the default
     names_ends: bool = False  # makes a flow judged that neither crosses a firewall nor fits a row (contract 2.2)
     of_silence: bool = False  # says that nobody answered: nothing before the flow has ended, nothing on a one-way tap
+    join: Join | None = None  # over several flows, when a run has ended; `check` then holds on no single one
+    all_positions: bool = False  # needs a sensor at each of its positions
+    single: bool = True  # may hold on one flow
 
     def default_severity(self, topology: Topology | None) -> str:
         if topology is None or self.severity_on is None:
@@ -68,6 +75,7 @@ def rule(
     graver: Callable[[Facts], str | None] | None = None,
     names_ends: bool = False,
     of_silence: bool = False,
+    join: Join | None = None,
 ) -> Callable[[Check], Check]:
     """Enter a rule. `controls`: ids of NIST SP 800-53 revision 5. ValueError when the id is taken."""
 
@@ -90,8 +98,41 @@ def rule(
             graver=graver,
             names_ends=names_ends,
             of_silence=of_silence,
+            join=join,
         )
         return check
+
+    return enter
+
+
+def joined(
+    rule_id: str,
+    *,
+    severity: str,
+    positions: tuple[str, ...],
+    text: str,
+    sources: tuple[str, ...],
+    controls: tuple[str, ...],
+    all_positions: bool = False,
+) -> Callable[[Join], Join]:
+    """Enter a rule over several flows. ValueError when the id is taken."""
+
+    def enter(join: Join) -> Join:
+        if rule_id in _REGISTRY.rules:
+            raise ValueError(f"rule {rule_id} is registered twice")
+        _REGISTRY.rules[rule_id] = Rule(
+            id=rule_id,
+            severity=severity,
+            positions=positions,
+            text=text,
+            sources=sources,
+            controls=crosswalk(controls),
+            check=lambda facts: None,
+            join=join,
+            all_positions=all_positions,
+            single=False,
+        )
+        return join
 
     return enter
 

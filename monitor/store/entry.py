@@ -211,7 +211,8 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
     verdicts: list[Count] = []
     paths: list[Count] = []
     for run in outcome.runs:
-        deltas += finding_deltas(*run, findings([run], among=outcome.runs))
+        over_several = [finding for learned, finding in outcome.joined if learned is run[0]]
+        deltas += finding_deltas(*run, [*findings([run], among=outcome.runs), *over_several])
         attempts += [] if run[0].one_way else attempt_deltas(*run)
         verdicts += counts(*run, partial(final_verdict, one_way=run[0].one_way))
         paths += counts(*run, path_of)
@@ -279,7 +280,7 @@ def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> 
 def finding_deltas(learned: Learned, aggregate: Aggregate, found: Sequence[Finding]) -> Iterator[FindingDelta]:
     """Those of one sensor, one for each quarter of an hour; the samples stand with the first."""
     for finding in found:
-        samples = tuple(_sample(key, row, learned) for key, row, _ in finding.samples)
+        samples = tuple(_sample(key, row, whose) for key, row, whose in finding.samples)
         for quarter, part in sorted(finding.quarters.items()):
             if part.sums or samples:
                 _date(part.sums, quarter * aggregate.grain)

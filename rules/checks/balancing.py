@@ -9,6 +9,7 @@ translation. What takes two flows to show (both sides of a firewall, a reply fro
 from __future__ import annotations
 
 from rules import names
+from rules.checks.pairs import source_changed
 from rules.components import EdgePool
 from rules.facts import Facts
 from rules.observation import Answered, Initiator, Stun
@@ -162,6 +163,7 @@ def hlb_av_snat(facts: Facts) -> str | None:
     controls=("CM-6", "SI-4"),
     about_opener=True,
     names_ends=True,
+    join=source_changed,
 )
 def nat_inbound_source_changed(facts: Facts) -> str | None:
     if not facts.listener or not facts.destination.has(*names.OUTER_EDGE, names.RP_EXT):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from rules import names
 from rules.certificates import expected_of_listener, expected_of_peer
+from rules.checks.pairs import passed_through
 from rules.components import DirectorPool, FrontEndPool
 from rules.detail import Certificate
 from rules.facts import Facts
@@ -107,12 +108,13 @@ def _private(facts: Facts, certificate: Certificate) -> bool:
 @rule(
     "reverse-proxy-tls-passthrough",
     severity="high",
-    positions=("external",),
+    positions=("external", "internal"),
     text="The proxy's outer address shows an inside server's certificate: it passes TLS through where it should end "
     "it, look at the request and open a session of its own.",
     sources=("RPREQ", "RPRULE", "C-INT"),
     controls=("AC-4", "SC-7(8)"),
     subject=_of_server,
+    join=passed_through,
 )
 def reverse_proxy_tls_passthrough(facts: Facts) -> str | None:
     certificate = _server(facts)

@@ -153,3 +153,28 @@ def reverse_proxy_ssl_offload(facts: Facts) -> str | None:
         f"{facts.source} sent requests in the clear to {facts.destination} on {facts.at_port}: "
         "let the proxy encrypt anew to the external web site."
     )
+
+
+@rule(
+    "reverse-proxy-host-rewritten",
+    severity="medium",
+    positions=("internal",),
+    text="The proxy asks an inside web server for its own name, where the name that the client asked for must arrive "
+    "unchanged. Readable only on the port in the clear.",
+    sources=("HLBREQ", "RPRULE"),
+    controls=("CM-6",),
+    about_opener=True,
+)
+def reverse_proxy_host_rewritten(facts: Facts) -> str | None:
+    if not facts.tcp or not facts.source.has(names.RP_INT) or not facts.destination.has(*names.WEB_SERVERS):
+        return None
+    uses = facts.site.domains.uses(facts.observation.host)
+    if "http" not in facts.services or uses.isdisjoint((domains.WEB_INTERNAL, domains.HOST)):
+        return None
+    if domains.PUBLISHED in uses:
+        return None
+    name = facts.site.domains.text(facts.observation.host)
+    return (
+        f"{facts.source} asked {facts.destination} for {name} on {facts.at_port}: "
+        "forward the Host that the client asked for."
+    )

@@ -19,6 +19,7 @@ from rules.catalogue import catalogue
 from rules.endpoints import Endpoints
 from rules.load import load
 from rules.paths import derive
+from rules.registry import registered
 
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -49,6 +50,12 @@ NO_BREAKING_SCENARIO = {
     "owas-in-perimeter": "contoso's stands inside; tests/policy/test_rules.py moves it",
     "cert-private-ca-edge-external": "contoso names no private authority; tests/policy/test_details.py does",
     "ipsec-on-media": "simulate has no IPsec; tests/sites/northwind",
+    "reverse-proxy-host-rewritten": "a made proxy forwards what it was asked for; tests/policy/test_details.py",
+    **{
+        rule: "shown by several flows together; tests/policy/test_correlate.py"
+        for rule, entry in registered().items()
+        if not entry.single
+    },
     "tls-weak": "contoso asks for TLS 1.0, and no library speaks less; tests/sites/northwind asks for 1.1",
 }
 

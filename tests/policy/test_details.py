@@ -86,6 +86,11 @@ CASES: list[tuple[str, bool, str, str, dict[str, Any], Detail, str]] = [
     ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{DIR_WEB}:8080/tcp", HTTP, use(ROOT), "lyncdiscover.contoso.com"),
     ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, NO_DETAIL, ""),  # the path not seen
     ("reverse-proxy-ssl-offload", False, PC, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), ""),
+    ("reverse-proxy-host-rewritten", True, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), "pool01.contoso.net"),
+    ("reverse-proxy-host-rewritten", True, PROXY_IN, f"{DIR_WEB}:8080/tcp", HTTP, use(ROOT), "dir01.contoso.net"),
+    ("reverse-proxy-host-rewritten", False, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), "webext.contoso.com"),
+    ("reverse-proxy-host-rewritten", False, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), "far.example"),
+    ("reverse-proxy-host-rewritten", False, PC, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), "pool01.contoso.net"),
     ("reverse-proxy-tls-passthrough", True, USER, f"{PROXY_OUT}:443/tcp", TLS, server(FRONT_END), ""),
     ("reverse-proxy-tls-passthrough", False, USER, f"{PROXY_OUT}:443/tcp", TLS, server(PROXY), ""),
     ("reverse-proxy-tls-passthrough", False, PROXY_IN, f"{FE_WEB}:4443/tcp", TLS, server(FRONT_END), ""),

@@ -15,6 +15,7 @@ import pytest
 
 from rules.catalogue import catalogue
 from rules.observation import Answered, Evidence, Initiator, Mutual, Payload, Stun, Tls, XmppNamespace
+from rules.registry import registered
 from rules.topology import Topology
 from tests.policy.flows import (
     BOTH,
@@ -562,6 +563,7 @@ def test_every_built_rule_has_both_kinds_of_flow() -> None:
     built = {entry.id for entry in catalogue() if entry.built}
     assert set(TRIPS) | set(OTHER_SITES) == built
     assert set(MISSES) | set(OTHER_SITES) == built
+    assert set(TRIPS) == set(MISSES)
     for where in OTHER_SITES.values():
         assert (Path(__file__).parent / where).exists()
 
@@ -582,6 +584,7 @@ OTHER_SITES = {
             "director-bypass-web",
             "reverse-proxy-tls-passthrough",
             "reverse-proxy-ssl-offload",
+            "reverse-proxy-host-rewritten",
             "mobility-not-via-proxy",
             "admin-url-exposed",
             "internal-web-fqdn-exposed",
@@ -595,6 +598,7 @@ OTHER_SITES = {
         ),
         "test_details.py",
     ),
+    **{rule: "test_correlate.py" for rule, entry in registered().items() if entry.join and entry.sources},
 }
 """Rules whose flows need another site than the worked example, and where their tests are."""
 

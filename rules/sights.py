@@ -1,0 +1,125 @@
+"""Flows as their sensors saw them, side by side: what a rule over several flows may see, and what it says.
+
+Strategy: one plain value a flow, with the keys that a firewall, relay or balancer leaves unchanged. `pairs` joins two
+legs of one conversation by such a key; clocks of two sensors may differ, so the difference that most joined legs of a
+pair of sensors show is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in memory, as
+long as the list it is given.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Final
+
+from rules.endpoints import Endpoint
+from rules.facts import Site
+from rules.verdict import End
+
+WINDOW: Final = 5_000_000_000
+"""Nanoseconds between two legs of one conversation, apart from the clocks: a balancer that holds a request back."""
+
+CLOCKS: Final = 300_000_000_000
+"""Nanoseconds by which two clocks may differ: beyond five minutes neither logs nor captures can be compared."""
+
+MINUTE: Final = 60_000_000_000
+
+TAKING_PART: Final = 1000
+"""Flows that a finding over several refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One flow at one sensor. `ref`: the caller's own."""
+
+    ref: int
+    sensor: int
+    position: str
+    side: str | None
+    behind_lb: bool
+    start: int  # ns
+    transport: int
+    source: Endpoint
+    destination: Endpoint
+    ends: tuple[End, End]
+    source_ip: str
+    destination_ip: str
+    source_port: int
+    port: int
+    source_packets: int
+    destination_packets: int
+    answered: bool
+    refused: bool
+    services: frozenset[str]
+    established: bool = False  # a TLS handshake was completed
+    hello: bool = False  # a ClientHello was seen
+    allocate_alone: bool = False  # one packet of the source, a TURN Allocate, and nothing after it
+    path: str | None = None
+    certificate: str = ""  # SHA-256 of the listener's leaf
+    isn: tuple[int, int] | None = None
+    client_random: str | None = None
+    transaction: str | None = None  # STUN
+    call: str | None = None  # SIP Call-ID
+    first_payload: int | None = None
+
+    @property
+    def five(self) -> Hashable:
+        return (self.transport, self.source_ip, self.source_port, self.destination_ip, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A finding over several flows. The first of `sights` gives it its ends, its port and its place."""
+
+    reason: str
+    sights: tuple[Sight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    site: Site
+    all: tuple[Sight, ...]
+
+    def at(self, *positions: str) -> tuple[Sight, ...]:
+        return tuple(sight for sight in self.all if sight.position in positions)
+
+    def one_connection(self, chosen: Iterable[Sight]) -> Iterator[tuple[Sight, Sight]]:
+        """Two legs of one TCP connection that nothing between them ended, else of one STUN transaction."""
+
+        def key(sight: Sight) -> Hashable | None:
+            return sight.isn if sight.isn is not None else sight.transaction
+
+        return pairs(chosen, key)
+
+
+def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> Iterator[tuple[Sight, Sight]]:
+    """Each two flows that share a key and are no two views of the same packets, the earlier sensor first."""
+    groups: dict[Hashable, list[Sight]] = defaultdict(list)
+    for sight in chosen:
+        shared = key(sight)
+        if shared is not None:
+            groups[shared].append(sight)
+    near = [
+        (one, other)
+        for group in groups.values()
+        for number, one in enumerate(group)
+        for other in group[number + 1 :]
+        if abs(one.start - other.start) <= CLOCKS + WINDOW
+    ]
+    gaps: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for one, other in near:
+        gaps[one.sensor, other.sensor].append(other.start - one.start)
+    offsets = {sensors: 0 if sensors[0] == sensors[1] else median_low(found) for sensors, found in gaps.items()}
+    for one, other in near:
+        if abs(other.start - one.start - offsets[one.sensor, other.sensor]) <= WINDOW:
+            yield one, other
+
+
+def by_minute(chosen: Iterable[Sight], key: Callable[[Sight], Hashable]) -> dict[tuple[Hashable, int], list[Sight]]:
+    """Flows of each key in each minute of packet time."""
+    found: dict[tuple[Hashable, int], list[Sight]] = defaultdict(list)
+    for sight in chosen:
+        found[key(sight), sight.start // MINUTE].append(sight)
+    return found

@@ -1,0 +1,345 @@
+"""Rules over several flows: what two sensors, a pool or a minute must show for each, and the nearest that must not.
+
+Flows are written as what a firewall, a balancer or a proxy would leave of them; expected findings come from the path
+document. Each rule has flows that trip it, and the same flows with one thing changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rules.correlate import correlate
+from rules.facts import Site
+from rules.registry import registered
+from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, pairs
+from rules.site_policy import RuleSeverity
+from rules.topology import Topology, WebServices
+from rules.verdict import End
+from tests.policy.flows import contoso, split
+from tests.policy.test_balancing import balanced
+
+SECOND = 1_000_000_000
+NOW = 1_795_338_000 * SECOND
+CONTOSO = Site(contoso())
+NOBODY = End("", None, None)
+OUTSIDE, INSIDE, INNER, INNER_LAN = 0, 1, 2, 3  # sensors
+PLACES = {0: ("external", "outside"), 1: ("external", "inside"), 2: ("internal", "outside"), 3: ("internal", "inside")}
+
+
+def sight(source: str, destination: str, sensor: int = OUTSIDE, *, site: Site = CONTOSO, **more: Any) -> Sight:
+    """An answered TCP connection of ten packets each way, unless said otherwise."""
+    (source_ip, source_port), (destination_ip, port) = split(source), split(destination)
+    position, side = PLACES[sensor]
+    values: dict[str, Any] = {
+        "ref": 0,
+        "sensor": sensor,
+        "position": position,
+        "side": side,
+        "behind_lb": False,
+        "start": NOW,
+        "transport": 6,
+        "source": site.endpoints.at(source_ip),
+        "destination": site.endpoints.at(destination_ip),
+        "ends": (NOBODY, NOBODY),
+        "source_ip": source_ip,
+        "destination_ip": destination_ip,
+        "source_port": source_port,
+        "port": port,
+        "source_packets": 10,
+        "destination_packets": 10,
+        "answered": True,
+        "refused": False,
+        "services": frozenset(),
+    }
+    return Sight(**(values | more))
+
+
+def told(sights: Iterable[Sight], topology: Topology | None = None) -> dict[str, int]:
+    """Rule → number of its findings."""
+    site = CONTOSO if topology is None else Site(topology)
+    found: dict[str, int] = {}
+    for rule, _, finding in correlate(Sights(site, tuple(sights))):
+        assert finding.reason.endswith(".")
+        assert finding.sights
+        found[rule.id] = found.get(rule.id, 0) + 1
+    return found
+
+
+ISN = {"isn": (1001, 2002)}
+USER = "192.0.2.25:50112"
+
+# --- one conversation on both sides of the external firewall ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "expected"),
+    [
+        # the destination alone: as it should be
+        ((USER, "203.0.113.10:443"), (USER, "10.45.16.10:443"), {}),
+        ((USER, "203.0.113.10:443"), ("10.45.16.1:50112", "10.45.16.10:443"), {"nat-inbound-source-changed": 1}),
+        ((USER, "203.0.113.10:443"), ("192.0.2.25:50113", "10.45.16.10:443"), {"nat-port-translation": 1}),
+        ((USER, "203.0.113.10:443"), (USER, "10.45.16.10:4443"), {"nat-port-translation": 1}),
+        # outward the source alone
+        (("203.0.113.30:50711", "198.51.100.30:443"), ("10.45.16.30:50711", "198.51.100.30:443"), {}),
+        (
+            ("203.0.113.30:50711", "198.51.100.31:443"),
+            ("10.45.16.30:50711", "198.51.100.30:443"),
+            {"nat-outbound-dest-changed": 1},
+        ),
+        # the address of another service, or of nobody
+        (
+            ("203.0.113.10:50711", "198.51.100.30:443"),
+            ("10.45.16.30:50711", "198.51.100.30:443"),
+            {"nat-public-ip-mismatch": 1},
+        ),
+        (
+            ("203.0.113.77:50711", "198.51.100.30:443"),
+            ("10.45.16.30:50711", "198.51.100.30:443"),
+            {"nat-public-ip-mismatch": 1},
+        ),
+    ],
+)
+def test_translation(outside: tuple[str, str], inside: tuple[str, str], expected: dict[str, int]) -> None:
+    legs = [sight(*outside, OUTSIDE, **ISN), sight(*inside, INSIDE, **ISN, start=NOW + SECOND)]
+    assert told(legs) == expected
+    assert told(reversed(legs)) == expected
+    # one sensor that watches both sides sees the same
+    assert told([legs[0], replace(legs[1], sensor=OUTSIDE)]) == expected
+    # two connections are no pair
+    assert told([legs[0], replace(legs[1], isn=(1001, 2003))]) == {}
+    assert told([legs[0], replace(legs[1], isn=None)]) == {}
+
+
+def test_a_datagram_is_joined_by_its_transaction() -> None:
+    common = {"transport": 17, "isn": None, "transaction": "0102030405060708090a0b0c"}
+    legs = [
+        sight("203.0.113.77:3478", "198.51.100.30:3478", OUTSIDE, **common),
+        sight("10.45.16.30:3478", "198.51.100.30:3478", INSIDE, **common),
+    ]
+    assert told(legs) == {"nat-public-ip-mismatch": 1}
+
+
+def test_a_balancer_may_put_its_own_address_in_place_of_the_client() -> None:
+    topology = balanced()
+    site = Site(topology)
+    legs = [
+        sight(USER, "203.0.113.10:443", OUTSIDE, site=site, **ISN),
+        sight("203.0.113.9:50112", "203.0.113.12:443", INSIDE, site=site, **ISN),
+    ]
+    assert told(legs, topology) == {}
+
+
+# --- both firewalls --------------------------------------------------------------------------------------------------
+
+
+def test_packets_that_pass_the_perimeter_unchanged() -> None:
+    flow = (USER, "192.168.10.95:4443")
+    legs = [sight(*flow, INSIDE, **ISN), sight(*flow, INNER, **ISN)]
+    assert told(legs) == {"edge-as-router": 1}
+    assert told([legs[0], replace(legs[1], position="external")]) == {}  # both sides of one firewall
+    assert told([legs[0], replace(legs[1], isn=(5, 6))]) == {}
+    away = ("192.168.20.7:50000", "192.0.2.9:443")  # outward is what firewalls are for
+    assert told([sight(*away, INSIDE, **ISN), sight(*away, INNER, **ISN)]) == {}
+    one_device = replace(contoso(), firewalls=tuple(replace(f, addresses=()) for f in contoso().firewalls))
+    both = [replace(f, addresses=contoso().firewalls[0].addresses) for f in one_device.firewalls]
+    assert told(legs, replace(contoso(), firewalls=tuple(both))) == {}
+
+
+@pytest.mark.parametrize(
+    ("perimeter", "lan", "holds"),
+    [
+        (("172.25.33.1:50030", "172.25.33.10:5062"), ("192.168.10.90:50030", "172.25.33.10:5062"), True),
+        (("192.168.10.90:50030", "172.25.33.10:5062"), ("192.168.10.90:50030", "192.168.10.99:5062"), True),
+        (("192.168.10.90:50030", "172.25.33.10:5062"), ("192.168.10.90:50030", "172.25.33.10:5062"), False),
+        (("172.25.33.40:50030", "192.168.10.95:4443"), ("192.168.10.1:50030", "192.168.10.95:4443"), False),  # no Edge
+    ],
+)
+def test_translation_at_the_internal_firewall(perimeter: tuple[str, str], lan: tuple[str, str], holds: bool) -> None:
+    legs = [sight(*perimeter, INNER, **ISN), sight(*lan, INNER_LAN, **ISN)]
+    assert told(legs) == ({"edge-internal-nat": 1} if holds else {})
+
+
+def test_a_greeting_that_passes_the_proxy() -> None:
+    outer = sight(USER, "203.0.113.40:443", OUTSIDE, client_random="00112233aabbccdd")
+    inner = sight("172.25.33.40:40010", "192.168.10.95:4443", INNER, client_random="00112233aabbccdd")
+    assert told([outer, inner]) == {"reverse-proxy-tls-passthrough": 1}
+    assert told([outer, replace(inner, client_random="ffeeddccbbaa0011")]) == {}
+    behind = sight(USER, "10.45.16.40:443", INSIDE, client_random="00112233aabbccdd", **ISN)
+    assert told([replace(outer, **ISN), behind]) == {}  # the same leg on the other side of the firewall
+
+
+# --- balancers -------------------------------------------------------------------------------------------------------
+
+
+def test_a_reply_from_another_address() -> None:
+    topology = balanced()
+    site = Site(topology)
+    asked = sight(USER, "203.0.113.10:443", site=site, destination_packets=0)
+    answer = sight(USER, "203.0.113.12:443", site=site, source_packets=0)
+    assert told([asked, answer], topology) == {"hlb-asymmetric-reply": 1}
+    assert told([replace(asked, destination_packets=5), answer], topology) == {}
+    assert told([asked, replace(answer, source_packets=5)], topology) == {}  # a connection of its own
+    other_client = sight("192.0.2.26:50112", "203.0.113.12:443", site=site, source_packets=0)
+    assert told([asked, other_client], topology) == {}
+
+
+def test_replies_that_pass_the_balancer_by() -> None:
+    topology = balanced()
+    site = Site(topology)
+    front = sight(USER, "203.0.113.10:443", OUTSIDE, site=site, **ISN)
+    behind = sight(USER, "203.0.113.10:443", INSIDE, site=site, **ISN, behind_lb=True, destination_packets=0)
+    assert told([front, behind], topology) == {"hlb-dsr": 1}
+    assert told([front, replace(behind, destination_packets=3)], topology) == {}
+    assert told([front, replace(behind, behind_lb=False)], topology) == {}
+    assert told([replace(front, destination_packets=0), behind], topology) == {}
+
+
+# --- pools -----------------------------------------------------------------------------------------------------------
+
+
+def two_pools(**changes: Any) -> Topology:
+    """Contoso, and its second Edge as a pool of its own."""
+    topology = contoso()
+    pool = topology.edge_pools[0]
+    second = replace(pool, fqdn="edge02.contoso.net", members=pool.members[1:], **changes)
+    return replace(topology, edge_pools=(replace(pool, members=pool.members[:1]), second))
+
+
+def test_federation_over_two_pools() -> None:
+    topology = two_pools(federation=False)
+    site = Site(topology)
+    tls = {"site": site, "established": True}
+    first = sight("198.51.100.10:41000", "203.0.113.10:5061", **tls)
+    second = sight("203.0.113.11:41000", "198.51.100.10:5061", **tls)
+    assert told([first, second], topology) == {"edge-multiple-federation-routes": 1}
+    assert told([first, replace(second, established=False)], topology) == {}
+    assert told([first, replace(second, path="ext-access-push-out")], topology) == {}
+    assert told([first, replace(first, source_port=41001)], topology) == {}
+    assert told([first, second]) == {}  # members of one pool
+
+
+def test_xmpp_in_two_sites() -> None:
+    topology = two_pools(site="branch")
+    site = Site(topology)
+    xmpp = {"site": site, "services": frozenset({"xmpp"})}
+    first = sight("198.51.100.69:38000", "203.0.113.10:5269", **xmpp)
+    second = sight("203.0.113.11:38000", "198.51.100.69:5269", **xmpp)
+    assert told([first, second], topology) == {"xmpp-multiple-sites": 1}
+    assert told([first, replace(second, services=frozenset())], topology) == {}
+    assert told([first, second], two_pools()) == {}  # two pools of one site
+
+
+def test_certificates_of_a_pool() -> None:
+    one = sight(USER, "203.0.113.10:443", certificate="aa")
+    other = sight(USER, "203.0.113.11:443", certificate="bb")
+    assert told([one, other]) == {"cert-differs-in-pool": 1}
+    assert told([one, replace(other, certificate="aa")]) == {}
+    assert told([one, replace(one, certificate="bb"), other]) == {}  # renewed while we looked
+    webconf = sight(USER, "203.0.113.21:443", certificate="bb")
+    assert told([one, replace(webconf, port=444)]) == {}  # another service may have its own
+    assert told([one, replace(other, certificate="")]) == {}
+
+
+def test_web_servers_without_a_balancer() -> None:
+    topology = contoso()
+    pool = replace(topology.front_end_pools[0], web=WebServices(external="webext.contoso.com"))
+    bare = replace(topology, front_end_pools=(pool,))
+    site = Site(bare)
+    flows = [sight("172.25.33.40:40010", f"192.168.10.{n}:4443", INNER, site=site) for n in (90, 91)]
+    assert told(flows, bare) == {"dns-lb-for-web": 1}
+    assert told(flows[:1] * 2, bare) == {}
+    assert told([flows[0], replace(flows[1], answered=False)], bare) == {}
+    assert told(flows) == {}  # the pool has a virtual address: other rules speak
+
+
+def test_services_split_over_members() -> None:
+    flows = [
+        sight(USER, "203.0.113.10:443", path="p"),
+        sight(USER, "203.0.113.20:443", path="p", answered=False, refused=True),
+        sight(USER, "203.0.113.11:443", path="p", answered=False, refused=True),
+        sight(USER, "203.0.113.21:443", path="p"),
+    ]
+    assert told(flows) == {"edge-service-split": 1}
+    assert told([*flows, sight(USER, "203.0.113.20:443", path="p")]) == {}  # it was down for a moment
+    assert told(flows[:2]) == {}
+    assert told([*flows[:2], replace(flows[2], refused=False), flows[3]]) == {}  # silence proves nothing
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------
+
+
+def many(count: int, source: str, destination: str, sensor: int = OUTSIDE, **more: Any) -> list[Sight]:
+    """That many flows in one minute."""
+    start = NOW // MINUTE * MINUTE
+    made = sight(source, destination, sensor, **more)
+    return [replace(made, start=start + n * (MINUTE // (count + 1)), source_port=10000 + n) for n in range(count)]
+
+
+def test_too_many_sign_ins() -> None:
+    assert told(many(61, "192.0.2.66:1", "203.0.113.10:443", hello=True)) == {"signin-rate-abuse": 1}
+    assert told(many(60, "192.0.2.66:1", "203.0.113.10:443", hello=True)) == {}
+    assert told(many(61, "192.0.2.66:1", "203.0.113.10:443")) == {}  # no TLS
+    assert told(many(61, "203.0.113.200:1", "203.0.113.10:443", hello=True)) == {}  # our own LAN
+    spread = [replace(s, start=s.start + n % 2 * MINUTE) for n, s in enumerate(many(100, USER, "203.0.113.10:443"))]
+    assert told([replace(s, hello=True) for s in spread]) == {}
+    two = many(61, "192.0.2.66:1", "203.0.113.10:443", hello=True)
+    assert told([*two, *(replace(s, start=s.start + MINUTE) for s in two)]) == {"signin-rate-abuse": 1}  # told once
+
+
+def test_too_many_requests_without_credentials() -> None:
+    assert told(many(31, USER, "203.0.113.30:3478", transport=17, allocate_alone=True)) == {
+        "turn-unauthenticated-flood": 1
+    }
+    assert told(many(31, USER, "203.0.113.30:3478", transport=17)) == {}  # they go on after the challenge
+    assert told(many(30, USER, "203.0.113.30:3478", transport=17, allocate_alone=True)) == {}
+
+
+def test_a_flood_that_goes_on_past_the_director() -> None:
+    def minute(number: int, before: int, behind: int) -> list[Sight]:
+        flows = [
+            *many(before, "172.25.33.10:1", "192.168.10.50:5061", INNER),
+            *many(behind, "192.168.10.50:1", "192.168.10.90:5061", INNER_LAN),
+        ]
+        return [replace(s, start=s.start + number * MINUTE) for s in flows]
+
+    quiet = [s for n in range(4) for s in minute(n, 3, 3)]
+    assert told([*quiet, *minute(5, 40, 40)]) == {"director-dos-past-director": 1}
+    assert told([*quiet, *minute(5, 40, 3)]) == {}  # it ends at the Director, as it should
+    assert told([*quiet, *minute(5, 14, 14)]) == {}  # not five times the usual and not many
+    assert told(minute(5, 40, 40)) == {}  # nothing is usual yet
+
+
+# --- joining ---------------------------------------------------------------------------------------------------------
+
+
+def test_clocks_of_two_sensors_may_differ() -> None:
+    """By the difference that most pairs show; a leg far from it is another conversation."""
+    ahead = 40 * SECOND
+    ones = [sight(f"192.0.2.25:{50000 + n}", "203.0.113.10:443", isn=(n, n), start=NOW + n * SECOND) for n in range(9)]
+    others = [replace(one, sensor=INSIDE, start=one.start + ahead + SECOND // 10) for one in ones]
+    assert len(list(pairs([*ones, *others], lambda s: s.isn))) == 9
+    late = replace(others[4], start=others[4].start + WINDOW + SECOND)
+    assert len(list(pairs([*ones, *others[:4], late, *others[5:]], lambda s: s.isn))) == 8
+    same = [ones[0], replace(ones[0], start=ones[0].start + WINDOW + SECOND)]
+    assert list(pairs(same, lambda s: s.isn)) == []  # one clock
+    assert list(pairs(ones, lambda s: None)) == []
+
+
+def test_a_rule_that_is_off_says_nothing_and_the_sites_severity_counts() -> None:
+    flows = many(2000, "192.0.2.66:1", "203.0.113.10:443", hello=True)
+    topology = contoso()
+    off = replace(topology, policy=replace(topology.policy, rules=(RuleSeverity("signin-rate-abuse", "off"),)))
+    assert told(flows, off) == {}
+    high = replace(topology, policy=replace(topology.policy, rules=(RuleSeverity("signin-rate-abuse", "high"),)))
+    [(rule, severity, finding)] = correlate(Sights(Site(high), tuple(flows)))
+    assert (rule.id, severity, len(finding.sights)) == ("signin-rate-abuse", "high", TAKING_PART)
+
+
+def test_rules_over_several_flows_hold_on_no_single_one() -> None:
+    for rule in registered().values():
+        if rule.join is not None:
+            assert rule.sources
