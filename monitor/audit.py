@@ -93,7 +93,10 @@ def audit(
     run_side_by_side([replay for replay, _ in runs], kept, progress)
 
     joined = joined_findings(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
-    found = [*findings(runs), *(finding for _, finding in joined)]
+    found = findings(runs)
+    told = {finding.id for finding in found}  # what one flow shows need not be told by two
+    joined = [(learned, finding) for learned, finding in joined if finding.id not in told]
+    found += [finding for _, finding in joined]
     found.sort(key=lambda f: (SEVERITIES.index(f.hit.severity), f.hit.rule, f.sums.first or 0, f.id))
     figures = [capture for replay, _ in runs for capture in replay.captures]
     order = {capture.path: number for number, capture in enumerate(captures)}

@@ -74,7 +74,7 @@ def joined_findings(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> list[tu
         learned, table = kept[first.sensor][0], tables[first.sensor]
         verdict = learned.verdicts[table["observation"][first.ref].as_py()]
         port = site.port_or_class(first.destination, first.transport, site.ports.representative(first.port))
-        service = SERVICES[table["network.protocol"][first.ref].as_py()]
+        service = SERVICES[table["network.protocol"][first.ref].as_py() or 0]
         hit = Hit(rule.id, severity, joined.reason, None, None, port, service)
         transport = TRANSPORTS[first.transport]
         key = finding_id(rule.id, first.position, verdict.source, verdict.destination, transport, port, service)

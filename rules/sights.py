@@ -86,10 +86,13 @@ class Sights:
         return tuple(sight for sight in self.all if sight.position in positions)
 
     def one_connection(self, chosen: Iterable[Sight]) -> Iterator[tuple[Sight, Sight]]:
-        """Two legs of one TCP connection that nothing between them ended, else of one STUN transaction."""
+        """Two legs of one TCP connection that nothing between them ended, else of one STUN transaction with the same
+        octets and ports: clients exist that number their transactions alike."""
 
         def key(sight: Sight) -> Hashable | None:
-            return sight.isn if sight.isn is not None else sight.transaction
+            if sight.isn is not None or sight.transaction is None:
+                return sight.isn
+            return (sight.transaction, sight.first_payload, sight.source_port, sight.port)
 
         return pairs(chosen, key)
 

@@ -115,12 +115,14 @@ def test_translation(outside: tuple[str, str], inside: tuple[str, str], expected
 
 
 def test_a_datagram_is_joined_by_its_transaction() -> None:
-    common = {"transport": 17, "isn": None, "transaction": "0102030405060708090a0b0c"}
+    common = {"transport": 17, "isn": None, "transaction": "0102030405060708090a0b0c", "first_payload": 77}
     legs = [
         sight("203.0.113.77:3478", "198.51.100.30:3478", OUTSIDE, **common),
         sight("10.45.16.30:3478", "198.51.100.30:3478", INSIDE, **common),
     ]
     assert told(legs) == {"nat-public-ip-mismatch": 1}
+    for change in ({"source_port": 3479}, {"first_payload": 78}, {"transaction": "0102030405060708090a0b0d"}):
+        assert told([legs[0], replace(legs[1], **change)]) == {}
 
 
 def test_a_balancer_may_put_its_own_address_in_place_of_the_client() -> None:

@@ -4,6 +4,7 @@ A table (`SITE.flows.yaml`) names hosts, and per sensor position the flows seen 
 say about it. `over`: tcp (default), udp, icmp, ipv6-icmp, esp. `as` (tcp): `whole` (default), `syn` (nobody
 answers), `rst` (refused), `late` (joined: no handshake, no end), `reset` (the destination ends it with RST);
 (udp) `unreachable`: the destination's firewall says so by ICMP. `when`: seconds after the capture's first packet.
+`several`: what takes several flows together to show; it changes no verdict.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class Expectation:
     @property
     def key(self) -> tuple[str, str, frozenset[tuple[str, int | None]]]:
         return self.position, self.protocol, frozenset((self.source, self.destination))
+
+
+def several(site: str) -> dict[tuple[str, str], int]:
+    """(rule, position) → flows of the findings over several flows that the table expects."""
+    document = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
+    return {(entry["rule"], entry["position"]): entry["flows"] for entry in document.get("several", ())}
 
 
 @cache
