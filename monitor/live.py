@@ -58,9 +58,10 @@ LAG: Final = 1_000_000_000
 """Nanoseconds that the core's clock stays behind ours: blocks of a quiet interface reach us up to 100 ms late, and
 packets of several interfaces are merged by their times."""
 
-SETTLE: Final = 2_000_000_000
+SETTLE: Final = 750_000_000
 """Nanoseconds for which a flow that has just begun is not spoken of, unless it ends: what a handshake shows decides
-what a flow is, and is there by then. So few findings have to be taken back that somebody may have seen."""
+what a flow is, and is mostly there by then. So few findings have to be taken back that somebody may have seen, and all
+are told within two seconds of their packets."""
 
 UNSETTLED: Final = 50_000
 """Rows that wait for that, some 25 MB. In a flood of new flows nothing waits."""
