@@ -87,6 +87,7 @@ fn no_capture(number: u32) -> PyErr {
 
 #[pymethods]
 impl Engine {
+    #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     #[new]
     #[pyo3(signature = (tables=None, *, max_flows=1_000_000, stream_memory=268_435_456, positions=0, time_from=None, time_to=None, live=false, part=300_000_000_000, joins=false))]
     fn new(
