@@ -22,7 +22,7 @@ from monitor.joins import Kept, joined_findings
 from monitor.judged import final_verdict, judged_values
 from monitor.judges import Judges
 from monitor.learned import Learned
-from monitor.replay import CaptureFigures, Replay, Settings, by_sensor, run_side_by_side
+from monitor.replay import CaptureFigures, Replay, Settings, Sink, by_sensor, run_side_by_side
 from monitor.rows import JSON_END, json_judged, json_lines
 from monitor.sums import Sums
 from monitor.times import iso, iso_or_none
@@ -78,9 +78,10 @@ def audit(
     *,
     split: bool = False,
     waivers: Sequence[Waiver] | None = None,
+    beside: Sink | None = None,
 ) -> Audit:
     """Judge the captures. mistakes: sentences about arguments that could not be read. split: as a record wants it.
-    waivers: accepted exceptions; None: none were asked about."""
+    waivers: accepted exceptions; None: none were asked about. beside: takes the batches of all sensors, too."""
     asked = addresses(waivers or ())
     judges = Judges(topology)
     runs: list[tuple[Replay, Aggregate]] = []
@@ -90,7 +91,8 @@ def audit(
         replay = Replay(sensor, arguments, judge, replace(settings, joins=True))
         runs.append((replay, Aggregate(split=split, addresses=asked)))
     kept = [Kept(aggregate) for _, aggregate in runs]
-    run_side_by_side([replay for replay, _ in runs], kept, progress)
+    sinks: list[Sink] = [each if beside is None else _Both(each, beside) for each in kept]
+    run_side_by_side([replay for replay, _ in runs], sinks, progress)
 
     joined = joined_findings(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
     found = findings(runs)
@@ -138,6 +140,16 @@ def audit(
         _waive(outcome, waivers)
     _conclude(outcome, topology, runs)
     return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    first: Sink
+    second: Sink
+
+    def rows(self, batch: Any, replay: Replay) -> None:
+        self.first.rows(batch, replay)
+        self.second.rows(batch, replay)
 
 
 def _waive(outcome: Audit, waivers: Sequence[Waiver]) -> None:

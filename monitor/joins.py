@@ -96,6 +96,7 @@ def _add(finding: Finding, learned: Learned, row: Any, sight: Sight) -> None:
         sums.add(1, packets, octets, sight.start, row["event.end"].cast(pa.int64())[0].as_py())
         ports.add(sight.port or None)
     finding.samples.append((sample_key(row), row, learned))
+    finding.ends.update((end, row[f"{end}.ip"][0].as_py()) for end in ("source", "destination"))
 
 
 def _sights(site: Site, number: int, learned: Learned, table: Any) -> Iterator[Sight]:

@@ -141,18 +141,6 @@ def moment(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-class NotYet(argparse.Action):
-    """An option that is promised but not built: refused in one sentence instead of ignored."""
-
-    def __init__(self, option_strings: list[str], dest: str, nargs: Any = None, **kwargs: Any) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=nargs, help=argparse.SUPPRESS, **kwargs)
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        parser.error(f"{option} is not built yet in this version")
-
-
 def topology_path(named: str | None, *, default: bool) -> str | None:
     """Where the topology is: as named, else $EDGEWARDEN_TOPOLOGY, else (default) ./topology.yaml."""
     path = named or os.environ.get("EDGEWARDEN_TOPOLOGY") or None

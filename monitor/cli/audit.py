@@ -8,7 +8,6 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from monitor.cli.arguments import (
-    NotYet,
     add_captures,
     add_output,
     add_store,
@@ -29,7 +28,7 @@ from monitor.store.location import prepare_default
 from rules.names import SEVERITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from monitor.audit import Audit
     from monitor.capture_arguments import CaptureArgument
@@ -48,7 +47,7 @@ def add(commands: Any) -> None:
         "seen: verdict, findings with their reasons, paths used, attempts, and what could not be seen.",
         example="edgewarden audit --topology contoso.yaml external=outside.pcapng internal=inside.pcapng\n"
         "edgewarden audit --store sqlite:///record.db --evidence evidence/ external=monday/ internal=tuesday.pcap.zst\n"
-        "edgewarden audit --waivers accepted.yaml external=outside.pcapng\n"
+        "edgewarden audit --waivers accepted.yaml --suggest candidates.yaml external=outside.pcapng\n"
         "edgewarden audit --store https://es01.contoso.net:9200 external=outside.pcapng internal=inside.pcapng",
     )
     add_topology(parser, "$EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
@@ -72,7 +71,12 @@ def add(commands: Any) -> None:
         help="accepted exceptions, YAML: a list of {rule, reason, owner, expires} with one or more of source, "
         "destination, port, subject; what they cover stays in the result and changes no exit status",
     )
-    parser.add_argument("--suggest", action=NotYet)
+    parser.add_argument(
+        "--suggest",
+        metavar="FILE",
+        help="write what was seen and is not declared as commented entries of a topology file: flows that no row "
+        "allows, neighbours in the perimeter, networks in no zone, each with counts and reason",
+    )
     parser.add_argument(
         "--second-opinion", action="store_true", help="ask tshark what it reads in the violating flows, and compare"
     )
@@ -109,7 +113,8 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.evidence import PACKETS
     from monitor.packet_filter import compile_for_core
     from monitor.replay import Settings
-    from reports.render import render_json, render_text
+    from monitor.suggest import Strangers, suggestion_text
+    from reports.render import render_html, render_json, render_text
 
     settings = Settings(
         arguments.time_from,
@@ -119,8 +124,18 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     )
     progress = messages.progress(octets_to_read(captures))
     statuses = [DONE]
-    with Output(arguments.output) as out, _Report(arguments.report) as report:
-        outcome = audit(topology, captures, settings, mistakes, progress, split=store is not None, waivers=waivers)
+    strangers = Strangers(topology) if arguments.suggest is not None else None
+    with Output(arguments.output) as out, _Beside(arguments.report) as report, _Beside(arguments.suggest) as candidates:
+        outcome = audit(
+            topology,
+            captures,
+            settings,
+            mistakes,
+            progress,
+            split=store is not None,
+            waivers=waivers,
+            beside=strangers,
+        )
         progress.done()
         if again is not None:
             _second_reading(outcome, captures, arguments.evidence, opinions=arguments.second_opinion)
@@ -133,7 +148,9 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
             statuses.append(_record(store, place, topology, outcome, settings, arguments.evidence, messages))
         render = render_json if arguments.format == "json" else render_text
         out.write_text(render(outcome.result))
-        report.write(outcome.result)
+        report.write(lambda: render_html(outcome.result))
+        if strangers is not None:
+            candidates.write(lambda: suggestion_text(outcome.found, strangers))
 
     if outcome.mistakes:
         statuses.append(MISTAKE)
@@ -220,22 +237,20 @@ def _failing(fail_on: str) -> int:
     return 0 if fail_on == "never" else SEVERITIES.index(fail_on) + 1
 
 
-class _Report:
-    """The HTML report beside the result, when one was asked for; opened first, so that a bad name is found first."""
+class _Beside:
+    """A file beside the result, when one was asked for; opened first, so that a bad name is found first."""
 
     def __init__(self, path: str | None) -> None:
         self._output = Output(path) if path is not None else None
 
-    def __enter__(self) -> _Report:
+    def __enter__(self) -> _Beside:
         if self._output is not None:
             self._output.__enter__()
         return self
 
-    def write(self, result: dict[str, Any]) -> None:
+    def write(self, text: Callable[[], str]) -> None:
         if self._output is not None:
-            from reports.render import render_html
-
-            self._output.write_text(render_html(result))
+            self._output.write_text(text())
 
     def __exit__(self, *error: Any) -> None:
         if self._output is not None:

@@ -205,6 +205,7 @@ def undeclared_network(facts: Facts) -> str | None:
     "no rule says anything more telling about it.",
     sources=(),
     controls=("AC-4", "SC-7(5)"),
+    only_misses_a_row=True,
 )
 def unlisted_path(facts: Facts) -> str | None:
     # The judge asks this rule last, when no row and no other rule has settled the flow.

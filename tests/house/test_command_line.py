@@ -138,11 +138,6 @@ def test_mistakes_are_2_and_told(words: list[str], capfd: pytest.CaptureFixture[
     assert "Traceback" not in err
 
 
-def test_options_of_later_versions_are_refused_in_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["audit", "--suggest", "s.yaml", "external=x"]) == 2
-    assert "--suggest is not built yet" in capfd.readouterr().err
-
-
 def test_audit_without_a_topology(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
