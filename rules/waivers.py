@@ -20,7 +20,7 @@ from rules.components import Address, PortRange
 from rules.document import Faults, FileFaults, FileUnreadable, content, parse, show
 from rules.endpoints import Endpoints
 from rules.policy_keys import ID
-from rules.shape import At, Day, Key, Keys, Many, PortOrSpan, Schema, Text, host_address
+from rules.shape import At, Day, Key, Keys, Many, PortOrSpan, Text, host_address
 from rules.site_policy import first_instant_after
 from rules.topology import Topology
 
@@ -85,11 +85,6 @@ class Waiver:
         """Whether it no longer held at that time, ns since 1970 UTC; None: no packet tells the time."""
         end = first_instant_after(self.expires)
         return last is not None and end is not None and last >= end
-
-
-def schema() -> Schema:
-    """JSON Schema of the file."""
-    return WAIVERS.schema()
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -181,9 +176,12 @@ def apply(
     last: time of the last packet of all, which stands for findings without one; time_of: that of a finding.
     """
     seen = [_Seen() for _ in waivers]
+    by_rule: dict[str, list[tuple[Waiver, _Seen]]] = {}
+    for waiver, found in zip(waivers, seen, strict=True):
+        by_rule.setdefault(waiver.rule, []).append((waiver, found))
     for finding in findings:
         moment = time_of(finding)
-        for waiver, found in zip(waivers, seen, strict=True):
+        for waiver, found in by_rule.get(finding["rule"], ()):
             covered = _covered(waiver, finding, flows_of)
             if covered == _PARTLY:
                 found.partly.append(finding)
@@ -210,8 +208,7 @@ _WHOLE: Final = 2
 
 
 def _covered(waiver: Waiver, finding: Mapping[str, Any], flows_of: FlowsOf) -> int:
-    if waiver.rule != finding["rule"]:
-        return _NOT
+    """How far a finding of the waiver's rule is covered."""
     if waiver.subject is not None and waiver.subject.lower() != finding["subject"].lower():
         return _NOT
     if waiver.ports and not _ports_within(finding["ports"], waiver.ports):
