@@ -18,7 +18,7 @@ import parsers
 from monitor.aggregate import Aggregate, Finding, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
-from monitor.joins import Kept, joined_findings
+from monitor.joins import Kept, together
 from monitor.judged import final_verdict, judged_values
 from monitor.judges import Judges
 from monitor.learned import Learned
@@ -94,10 +94,10 @@ def audit(
     sinks: list[Sink] = [each if beside is None else _Both(each, beside) for each in kept]
     run_side_by_side([replay for replay, _ in runs], sinks, progress)
 
-    joined = joined_findings(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
+    several = together(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
     found = findings(runs)
     told = {finding.id for finding in found}  # what one flow shows need not be told by two
-    joined = [(learned, finding) for learned, finding in joined if finding.id not in told]
+    joined = [(learned, finding) for learned, finding in several.findings if finding.id not in told]
     found += [finding for _, finding in joined]
     found.sort(key=lambda f: (SEVERITIES.index(f.hit.severity), f.hit.rule, f.sums.first or 0, f.id))
     figures = [capture for replay, _ in runs for capture in replay.captures]

@@ -56,23 +56,31 @@ class Flows:
         self._sorter = Sorter(by_start=by_start)
         self._judged = topology is not None
         self.replays = []
-        judges = None
+        self._marked: list[dict[tuple[Any, ...], int]] = []
+        self._judges = judges = None
         if topology is not None:
             from monitor.judges import Judges  # the policy takes a moment to load, which flows alone do not need
 
-            judges = Judges(topology)
+            self._judges = judges = Judges(topology)
         for sensor, arguments in by_sensor(captures).items():
             judge = None
             if judges is not None:
                 assert sensor.position is not None, "a judged capture has a position"
                 judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
-            self.replays.append(Replay(sensor, arguments, judge, Settings(digests=False)))
+            self.replays.append(Replay(sensor, arguments, judge, Settings(digests=False, joins=self._judged)))
 
     def read(self, progress: Callable[[int], None] = lambda octets: None) -> None:
         """Read all captures. Raises OSError when rows do not fit the disk for temporary files."""
         payload = _PAYLOADS[self._format]
         sinks = [_Rows(self._sorter, number, payload) for number in range(len(self.replays))]
-        run_side_by_side(self.replays, sinks, progress)
+        if self._judges is None:
+            run_side_by_side(self.replays, sinks, progress)
+            return
+        from monitor.joins import Kept, together
+
+        kept = [Kept(sink) for sink in sinks]
+        run_side_by_side(self.replays, kept, progress)
+        self._marked = together(self._judges.site, list(zip(self.replays, kept, strict=True))).marked
 
     def write(self, out: Binary, verdict: str | None = None) -> None:
         """Write the rows; verdict: only those with it."""
@@ -112,11 +120,32 @@ class Flows:
                 yield table, None
                 continue
             numbers = pc.add(first.take(_whole(table["key.sensor"])), _whole(table["observation"]).cast(pa.int64()))
+            numbers = self._with_marks(table, numbers, starts)
             if verdict is not None:
                 chosen = keep.take(numbers)
                 table, numbers = table.filter(chosen), numbers.filter(chosen)
             if table.num_rows:
                 yield table, numbers
+
+    def _with_marks(self, table: Any, numbers: Any, starts: Sequence[int]) -> Any:
+        """The labels of flows that take part in a finding over several are others than those of their like."""
+        times = {key[1] for marks in self._marked for key in marks}
+        if not times:
+            return numbers
+        mask = pc.is_in(_whole(table["key.start"]).cast(pa.int64()), value_set=pa.array(sorted(times), pa.int64()))
+        rows = pc.indices_nonzero(mask)
+        if not len(rows):
+            return numbers
+        chosen = table.take(rows)
+        sensors = chosen["key.sensor"].to_pylist()
+        keys = zip(*(_plain(chosen[name]) for name in _MARK_KEY), strict=True)
+        places = [self._marked[sensor].get(key) for sensor, key in zip(sensors, keys, strict=True)]
+        old = numbers.take(rows).to_pylist()
+        new = [
+            was if place is None else starts[sensor] + place
+            for was, place, sensor in zip(old, places, sensors, strict=True)
+        ]
+        return pc.replace_with_mask(numbers, mask, pa.array(new, pa.int64()))
 
     def _write_parquet(self, out: Binary, verdict: str | None) -> None:
         import pyarrow.parquet as pq  # as much to load as all the rest
@@ -140,6 +169,19 @@ class Flows:
                     waiting = []
             if waiting:
                 writer.write_table(pa.concat_tables(waiting))
+
+
+_MARK_KEY: Final = (
+    *("key.end", "key.start", "key.transport"),
+    *("key.source.ip", "key.source.port", "key.destination.ip", "key.destination.port"),
+)
+
+
+def _plain(column: Any) -> list[Any]:
+    """Values as `monitor.joins.key_of` has them: times in nanoseconds."""
+    whole = _whole(column)
+    values: list[Any] = (whole.cast(pa.int64()) if pa.types.is_timestamp(whole.type) else whole).to_pylist()
+    return values
 
 
 def _whole(column: Any) -> Any:

@@ -8,16 +8,18 @@ joined as far as they reach, since what two sensors show once they show again. W
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from monitor.aggregate import SAMPLES, Aggregate, Finding, Part, sample_key
+from monitor.aggregate import SAMPLES, Finding, Part, sample_key
 from monitor.learned import Learned
 from monitor.replay import Replay
 from monitor.sums import QUARTER
 from parsers import SERVICES
 from rules import names
+from rules.catalogue import sort_key
 from rules.correlate import correlate
 from rules.facts import Site
 from rules.observation import Answered, Observation, Tls
@@ -28,18 +30,25 @@ from rules.verdict import OUT_OF_SCOPE, Hit, Verdict, finding_id
 KEPT: Final = 100_000
 """Rows of one sensor that may take part in a finding over several flows: about 200 MB of them, and some seconds."""
 
+Key = tuple[Any, ...]
+"""End, start, protocol, source and destination of a flow."""
+
+
+class _Sink(Protocol):
+    def rows(self, batch: Any, replay: Replay) -> None: ...
+
 
 class Kept:
-    """The sink of one sensor: hands rows to the aggregate, and keeps those that may be joined."""
+    """The sink of one sensor: hands rows on, and keeps those that may be joined."""
 
-    def __init__(self, aggregate: Aggregate) -> None:
-        self._aggregate = aggregate
+    def __init__(self, sink: _Sink) -> None:
+        self._sink = sink
         self._wanted: list[bool] = []  # by number
         self._left = KEPT
         self._batches: list[Any] = []
 
     def rows(self, batch: Any, replay: Replay) -> None:
-        self._aggregate.rows(batch, replay)
+        self._sink.rows(batch, replay)
         self._wanted.extend(_wanted(verdict) for verdict in replay.verdicts[len(self._wanted) :])
         if self._left:
             chosen = batch.filter(pa.array(self._wanted).take(batch["observation"])).slice(0, self._left)
@@ -59,8 +68,16 @@ def _wanted(verdict: Verdict) -> bool:
     return verdict.verdict != OUT_OF_SCOPE or behind
 
 
-def joined_findings(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> list[tuple[Learned, Finding]]:
-    """(sensor of its first flow, finding) of each rule over several flows."""
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What a run's flows show together. findings: with the sensor of their first flow. marked: of each sensor, where
+    the verdict of a flow that takes part now stands: the same, and the rules that it takes part in."""
+
+    findings: list[tuple[Learned, Finding]]
+    marked: list[dict[Key, int]]
+
+
+def together(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> Together:
     tables = [each.table for _, each in kept]
     sights = [
         sight
@@ -68,23 +85,55 @@ def joined_findings(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> list[tu
         if table is not None
         for sight in _sights(site, number, learned, table)
     ]
+    told = list(correlate(Sights(site, tuple(sights))))
+    beside: dict[tuple[int, int], set[tuple[str, str]]] = {}
+    for rule, severity, joined in told:
+        for sight in joined.sights:
+            beside.setdefault((sight.sensor, sight.ref), set()).add((rule.id, severity))
+    rows: dict[tuple[int, int], Any] = {}
+    marked: list[dict[Key, int]] = [{} for _ in kept]
+    for (sensor, ref), rules in beside.items():
+        row = tables[sensor].slice(ref, 1)
+        place = _beside(kept[sensor][0], row["observation"][0].as_py(), rules)
+        marked[sensor][key_of(row)] = place
+        column = row.column_names.index("observation")
+        rows[sensor, ref] = row.set_column(column, "observation", pa.array([place], pa.uint32()))
     found: dict[str, tuple[Learned, Finding]] = {}
-    for rule, severity, joined in correlate(Sights(site, tuple(sights))):
+    for rule, severity, joined in told:
         first = joined.sights[0]
-        learned, table = kept[first.sensor][0], tables[first.sensor]
-        verdict = learned.verdicts[table["observation"][first.ref].as_py()]
+        learned, row = kept[first.sensor][0], rows[first.sensor, first.ref]
+        verdict = learned.verdicts[row["observation"][0].as_py()]
         port = site.port_or_class(first.destination, first.transport, site.ports.representative(first.port))
-        service = SERVICES[table["network.protocol"][first.ref].as_py() or 0]
+        service = SERVICES[row["network.protocol"][0].as_py() or 0]
         hit = Hit(rule.id, severity, joined.reason, None, None, port, service)
         transport = TRANSPORTS[first.transport]
         key = finding_id(rule.id, first.position, verdict.source, verdict.destination, transport, port, service)
         _, finding = found.setdefault(key, (learned, Finding(key, first.position, transport, "", hit, verdict)))
         for sight in joined.sights:
-            _add(finding, kept[sight.sensor][0], tables[sight.sensor].slice(sight.ref, 1), sight)
+            _add(finding, kept[sight.sensor][0], rows[sight.sensor, sight.ref], sight)
     for _, finding in found.values():
         finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
         del finding.samples[SAMPLES:]
-    return list(found.values())
+    return Together(list(found.values()), marked)
+
+
+def _beside(learned: Learned, place: int, rules: set[tuple[str, str]]) -> int:
+    """Where the verdict stands that is this one and names these rules as well."""
+    verdict = learned.verdicts[place]
+    known = {hit.rule: hit.severity for hit in verdict.hits}
+    everything = sorted({**dict(rules), **known}.items(), key=lambda pair: sort_key(*pair))
+    changed = replace(verdict, rules=tuple(rule for rule, _ in everything))
+    learned.verdicts.append(changed)
+    learned.protocols.append(learned.protocols[place])
+    learned.observations.append(learned.observations[place])
+    return len(learned.verdicts) - 1
+
+
+def key_of(row: Any) -> Key:
+    """What a flow of one sensor is known by. row: a table of one row, with the core's columns."""
+    times = (row[name].cast(pa.int64())[0].as_py() for name in ("event.end", "event.start"))
+    ends = (row[name][0].as_py() or 0 for name in ("source.ip", "source.port", "destination.ip", "destination.port"))
+    return (*times, row["network.transport"][0].as_py(), *ends)
 
 
 def _add(finding: Finding, learned: Learned, row: Any, sight: Sight) -> None:

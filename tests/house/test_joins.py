@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from scapy.utils import PcapWriter
 from monitor import joins
 from monitor.audit import audit
 from monitor.capture_arguments import CaptureArgument, SensorName
+from monitor.flows import Flows
 from monitor.replay import Settings
 from monitor.simulate.wire import MICRO, Tcp, fresh
 from rules.load import load
@@ -19,6 +22,7 @@ from tests.house.captures import TOPOLOGY
 
 START = 1_795_338_000 * MICRO
 MACS = ("02:00:00:00:00:01", "02:00:00:00:00:02")
+OUT, IN = SensorName("xf-out", "external", "outside"), SensorName("xf-in", "external", "inside")
 USER = ("192.0.2.25", 50112)
 
 
@@ -36,8 +40,7 @@ def capture(path: Path, source: tuple[str, int], destination: tuple[str, int], *
 
 
 def judge(outside: str, inside: str) -> dict[str, Any]:
-    sensors = {SensorName("xf-out", "external", "outside"): outside, SensorName("xf-in", "external", "inside"): inside}
-    arguments = [CaptureArgument(path, sensor, path) for sensor, path in sensors.items()]
+    arguments = [CaptureArgument(path, sensor, path) for sensor, path in ((OUT, outside), (IN, inside))]
     return audit(load(TOPOLOGY), arguments, Settings()).result
 
 
@@ -54,6 +57,33 @@ def test_a_port_that_the_firewall_changed(tmp_path: Path) -> None:
     assert (finding["flows"], finding["destination"]["component"]) == (2, "edge01.contoso.net")
     assert [sample["capture"] for sample in finding["samples"]] == [outside, inside]
     assert (result["totals"]["allowed"], result["verdict"]) == (2, "violations")
+    rows = [sample["flow"]["edgewarden"] for sample in finding["samples"]]
+    assert [(row["rules"], row["verdict"]) for row in rows] == [(["nat-port-translation"], "allowed")] * 2
+
+
+def test_rows_name_what_they_take_part_in(tmp_path: Path) -> None:
+    """Two flows that take part, and one of the same kind that does not."""
+    capture(tmp_path / "out.pcap", USER, ("203.0.113.10", 443), seed=1)
+    capture(tmp_path / "in.pcap", ("192.0.2.25", 1024), ("10.45.16.10", 443), seed=1, at=200)
+    capture(tmp_path / "other.pcap", ("192.0.2.26", 50112), ("203.0.113.10", 443), seed=3)
+    captures = [
+        CaptureArgument(name, sensor, str(tmp_path / name))
+        for name, sensor in (("out.pcap", OUT), ("other.pcap", OUT), ("in.pcap", IN))
+    ]
+    rows = Flows(captures, "jsonl", load(TOPOLOGY))
+    rows.read()
+    out = io.BytesIO()
+    rows.write(out)
+    rows.close()
+    told = {
+        flow["source"]["ip"] + flow["destination"]["ip"]: flow for flow in map(json.loads, out.getvalue().splitlines())
+    }
+    joined = {key: (flow["edgewarden"].get("rules"), flow["edgewarden"]["verdict"]) for key, flow in told.items()}
+    assert joined == {
+        "192.0.2.25203.0.113.10": (["nat-port-translation"], "allowed"),
+        "192.0.2.2510.45.16.10": (["nat-port-translation"], "allowed"),
+        "192.0.2.26203.0.113.10": ([], "allowed"),
+    }
 
 
 def test_the_same_addresses_in_two_conversations(tmp_path: Path) -> None:
