@@ -45,7 +45,7 @@ from monitor.store.entry import (
     finding_deltas,
     path_of,
 )
-from monitor.store.sqlite import open_record
+from monitor.store.sqlite import RecordGone, open_record
 from monitor.sums import QUARTER
 from monitor.watermark import Watermark, settle
 from parsers import VERSION
@@ -276,7 +276,7 @@ class LiveSession:
             self._record.append(self._run, deltas)
         except OutputFailure as error:
             self._unwritable = str(error)
-            if must or now - self._flushed > GIVE_UP:
+            if must or now - self._flushed > GIVE_UP or isinstance(error, RecordGone):
                 raise
             return
         self._unwritable = None

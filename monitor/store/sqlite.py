@@ -41,11 +41,19 @@ class NoRecord(OperatorMistake):
     """There is no record, or nothing in it yet."""
 
 
+class RecordGone(OutputFailure):
+    """The file was removed or replaced under us: what is written to it now nobody will ever read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, OSError(errno.ESTALE, "it was removed or replaced while in use"))
+
+
 class Record:
     """An open record of version LATEST."""
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
         self.path = path
+        self._file = _identity(path)
         self.connection = connection
         self.patience: float | None = None  # seconds to wait for another process that writes; None: as long as usual
 
@@ -131,6 +139,8 @@ class Record:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing; nothing where the body leaves by an exception. Raises OutputFailure, OperatorMistake."""
         with told(self.path):
+            if _identity(self.path) != self._file:
+                raise RecordGone(self.path)
             patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"), self.patience)
             try:
                 yield self.connection
@@ -432,6 +442,15 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"file:{quote(path)}?mode={mode}", uri=True, timeout=_SLICE, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file stands at a path; None when there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _look(path: str) -> None:

@@ -230,3 +230,14 @@ def test_nobody_settles_a_session_that_lives(tmp_path: Path) -> None:
         finally:
             over.set()
         looking.result()
+
+
+def test_a_record_that_is_removed_ends_the_session(tmp_path: Path) -> None:
+    """SQLite would go on writing to a file without a name, which nobody can read. A new life makes a new record."""
+    record = tmp_path / "record.db"
+    packets = all_packets(INTERNAL)
+    live = session(record, "internal", packets)
+    record.unlink()
+    live.feed(0, block(packets[:300]))
+    with pytest.raises(OutputFailure, match="removed or replaced"):
+        live.tick(packets[299].time + 20 * SECOND, [KernelCounters(300)])
