@@ -89,6 +89,9 @@ class Source(Protocol):
         """Up to when what was watched later than `since` is recorded: by all sensors that still run, else by the last
         that ended; None when nothing was."""
 
+    def counted(self, start: int, end: int) -> tuple[int, int]:
+        """The window whose flows are counted when this one is asked about: it may be wider."""
+
     def listing(self, start: int, end: int) -> dict[str, Any]:
         """`findings` and `attempts` of the window, in the form of `findings --format json`."""
 

@@ -106,6 +106,9 @@ def summarise(
     for finding in listing["findings"]:
         result["severities"][finding["severity"]] += 1
     _conclude(result, judged)
+    counted = source.counted(period.start, period.end)
+    if counted != (period.start, period.end):
+        result["why"] += f"; flows are counted by quarters of an hour, here {iso(counted[0])} to {iso(counted[1])}"
     return result
 
 
@@ -155,6 +158,12 @@ def _doubts(result: dict[str, Any], judged: Sequence[Judged]) -> list[str]:
                 f"position {position['position']} was watched {percent(position['share'])} of the time, less than the "
                 f"{percent(coverage['min_share'])} that policy.coverage.min_share asks for"
             )
+        elif not any(
+            one["packets"] > one["accounting"]["non_ip"]
+            for one in coverage["sensors"]
+            if one["position"] == position["position"]
+        ):
+            doubts.append(f"no IP packet was seen at position {position['position']}")
     for sensor in coverage["sensors"]:
         if sensor["loss"] > coverage["max_loss"]:
             doubts.append(

@@ -1,8 +1,9 @@
 """A record as reports see it (`reports.source.Source`): what began in a window of time, and what was watched of it.
 
 The record counts by quarters of an hour (`monitor.sums.QUARTER`), and what is taken back stands in the quarter in which
-it was counted. So a quarter goes whole to the window in which it begins; days of all zones begin with one. A window
-shorter than a quarter gets what begins in it, as near as the record tells.
+it was counted. So a window gets whole quarters, also the one in which it begins, lest it leave out what was seen there;
+days of all zones begin with one, so they add up. A window shorter than a quarter gets what begins in it, as near as the
+record tells.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class RecordSource:
         ).fetchone()
         moment: int | None = ended if running is None else running
         return moment
+
+    def counted(self, start: int, end: int) -> tuple[int, int]:
+        return _quarters(start, end)
 
     def listing(self, start: int, end: int) -> dict[str, Any]:
         found = listing(self._connection, Filter(*_quarters(start, end), begun=True))
@@ -96,8 +100,8 @@ class RecordSource:
 
 
 def _quarters(start: int, end: int) -> tuple[int, int]:
-    """The beginnings of the first quarter of an hour that begins in the window, and of the first behind it; of a window
+    """The beginnings of the quarter of an hour in which the window begins, and of the first behind it; of a window
     shorter than one, its own."""
     if end - start < QUARTER:
         return start, end
-    return -(-start // QUARTER) * QUARTER, -(-end // QUARTER) * QUARTER
+    return start // QUARTER * QUARTER, -(-end // QUARTER) * QUARTER

@@ -134,6 +134,25 @@ def test_no_attempt_is_concluded_from_half_of_the_traffic(tmp_path: Path) -> Non
     assert (made["verdict"], made["why"]) == ("inconclusive", "the tap at outer shows one direction only")
 
 
+def test_a_cable_that_carries_nothing_proves_nothing(tmp_path: Path) -> None:
+    """The sensor ran all day and heard only 7 frames that are not IP: contract 3, "no IP packet"."""
+    path = tmp_path / "record.db"
+    day = span("2026-11-24T00:00:00", "2026-11-25T00:00:00", packets=7, accounting={"non_ip": 7})
+    run(path, "outer", Deltas(span=day))
+    made = report(path, "2026-11-24")
+    assert (made["verdict"], made["why"]) == ("inconclusive", "no IP packet was seen at position external")
+
+
+def test_a_window_counts_the_quarter_in_which_it_begins(tmp_path: Path) -> None:
+    """Seen at 08:21; whoever asks about 08:20 to 09:00 must hear of it, and what else is counted."""
+    path = tmp_path / "record.db"
+    day = span("2026-11-24T00:00:00", "2026-11-25T00:00:00", packets=20)
+    run(path, "outer", Deltas(findings=(finding(1, "2026-11-24T08:21:00"),), span=day))
+    made = report(path, "2026-11-24T08:20..2026-11-24T09:00")
+    assert made["verdict"] == "violations"
+    assert made["why"].endswith("here 2026-11-24T08:15:00.000000Z to 2026-11-24T09:00:00.000000Z")
+
+
 def test_what_was_taken_back_is_in_no_report(tmp_path: Path) -> None:
     """A flow counted at 08:07 turns out to be none at 08:14; the finding of 09:00 stays."""
     path = tmp_path / "record.db"
