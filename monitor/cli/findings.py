@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.store.asking import asking
-    from monitor.store.questions import Filter, listing
+    from monitor.store.questions import Filter, listing, one_way_taps
     from reports.render import render_findings, render_json
     from rules.catalogue import RULE_IDS
 
@@ -57,6 +57,9 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     window = (arguments.time_from, arguments.time_to)
     with asking(store_place(arguments) or default_path(), window) as connection:
         found = listing(connection, chosen)
+        one_way = one_way_taps(connection)
+    for name in one_way:
+        messages.warning(f"{name} saw one direction only, at least once: what it saw then counts as no attempt")
     with Output(arguments.output) as out:
         out.write_text(render_json(found) if arguments.format == "json" else render_findings(found))
     return DONE

@@ -239,6 +239,16 @@ def _attempts(connection: sqlite3.Connection, chosen: Filter) -> list[dict[str, 
     ]
 
 
+def one_way_taps(connection: sqlite3.Connection) -> list[str]:
+    """Names of sensors from whose runs no attempts are concluded."""
+    return [
+        name
+        for (name,) in connection.execute(
+            f"SELECT DISTINCT coalesce(sensor, position) FROM runs WHERE id IN ({ONE_WAY}) ORDER BY 1"  # noqa: S608
+        )
+    ]
+
+
 def info(connection: sqlite3.Connection) -> dict[str, Any]:
     """What there is of a record: counts, and for each sensor what it watched. Times in nanoseconds."""
     [version] = connection.execute("PRAGMA user_version").fetchone()
