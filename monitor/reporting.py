@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -14,6 +15,7 @@ from parsers import VERSION
 from reports.period import render_csv, render_page
 from reports.render import render_json
 from reports.summary import Window, summarise
+from rules.waivers import Waiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Asked:
     zone_name: str
 
 
-def report_of(connection: sqlite3.Connection, asked: Asked, now: datetime) -> dict[str, Any]:
+def report_of(
+    connection: sqlite3.Connection, asked: Asked, now: datetime, waivers: Sequence[Waiver] | None = None
+) -> dict[str, Any]:
     """The published dictionary. The period has begun at `now`; one that is not over is cut there and marked."""
     before = period_before(asked.period, asked.zone)
     return summarise(
@@ -35,6 +39,7 @@ def report_of(connection: sqlite3.Connection, asked: Asked, now: datetime) -> di
         now=nanoseconds(now),
         zone=asked.zone_name,
         version=VERSION,
+        waivers=waivers,
     )
 
 

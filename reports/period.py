@@ -13,7 +13,7 @@ from datetime import tzinfo
 from typing import Any, Final
 
 from reports.moments import nanoseconds, on_the_wall
-from reports.render import LOSSES, SEVERITIES, VERDICTS, template
+from reports.render import LOSSES, SEVERITIES, VERDICTS, template, waiver
 from reports.summary import gaps_between, percent
 from reports.visible import csv_cell
 
@@ -130,6 +130,7 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
             "new": finding["id"] in new,
             "controls": [f"{name}:{control}" for name, ids in finding["controls"].items() for control in ids],
             "evidence": [evidence["path"] for evidence in finding["evidence"]],
+            "waived_by": waiver(finding["waived_by"]) if finding["waived_by"] else None,
         }
         yield ",".join(_cell(_at({**finding, **extra}, column)) for column in _COLUMNS)
 

@@ -79,6 +79,10 @@ _SHA256: Final = _matching("^[0-9a-f]{64}$")
 _MD5: Final = _matching("^[0-9a-f]{32}$")
 _DIGEST: Final = _matching("^sha256:[0-9a-f]{64}$")
 _TIME: Final = {"$ref": "#/$defs/time"}
+_WAIVERS: Final = _object(
+    {"findings": _COUNT, "notes": _TEXTS},
+    description="with --waivers: how many findings are waived, and which waivers need a look",
+)
 _FLOW: Final = {"$ref": "#/$defs/flow"}
 _POSITION: Final = _one_of("external", "internal", "lan", "vpn")
 _SIDES: Final = ("outside", "inside", "both")
@@ -334,10 +338,7 @@ def _audit() -> Schema:
         "coverage": _object(
             {"observable": _TEXTS, "not_observable": _list(_object({"rule": _SAID, "why": _SAID}))},
         ),
-        "waivers": _object(
-            {"findings": _COUNT, "notes": _TEXTS},
-            description="with --waivers: how many findings are waived, and which waivers need a look",
-        ),
+        "waivers": _WAIVERS,
     }
     title = "edgewarden audit --format json"
     closed = _object(fields, optional=("waivers",))
@@ -524,6 +525,8 @@ def _report() -> Schema:
         "attempts": _list({"$ref": "#/$defs/attempt"}),
         "paths": _list(_object(path), description="every path that applied; flows counts allowed ones"),
         "judged": _list(_object(judged), description="what judged, the last last"),
+        "waivers": _WAIVERS,
     }
     title = "edgewarden report --format json"
-    return {"$schema": _DIALECT, "title": title, **_object(fields), "$defs": _definitions(results=True)}
+    closed = _object(fields, optional=("waivers",))
+    return {"$schema": _DIALECT, "title": title, **closed, "$defs": _definitions(results=True)}

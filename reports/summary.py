@@ -13,15 +13,17 @@ without it those of declared live sensors; without these, too, those that were w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from parsers import ACCOUNTING, QUALITY
-from reports.moments import SECOND, iso, iso_or_none
+from reports.moments import SECOND, iso, iso_or_none, nanoseconds
 from reports.source import LOST, Judged, Scope, Source, Span, Watched
+from rules.components import Address
 from rules.names import SEVERITIES
 from rules.verdict import VERDICTS
+from rules.waivers import Waiver, apply
 
 SCHEMA: Final = 1
 
@@ -54,10 +56,17 @@ class Window:
 
 
 def summarise(
-    source: Source, period: Window, before: Window | None, *, now: int, zone: str, version: str
+    source: Source,
+    period: Window,
+    before: Window | None,
+    *,
+    now: int,
+    zone: str,
+    version: str,
+    waivers: Sequence[Waiver] | None = None,
 ) -> dict[str, Any]:
     """now: later than the period begins; one that is not over is reported up to about now (`BEHIND`), and marked. zone:
-    the name of that in which it was cut."""
+    the name of that in which it was cut. waivers: accepted exceptions; None: none were asked about."""
     partial = now < period.end
     until = period.end
     if partial:
@@ -103,6 +112,8 @@ def summarise(
             for one in judged
         ],
     }
+    if waivers is not None:
+        _waive(result, waivers, until)
     for finding in listing["findings"]:
         result["severities"][finding["severity"]] += 1
     _conclude(result, judged)
@@ -110,6 +121,17 @@ def summarise(
     if counted != (period.start, period.end):
         result["why"] += f"; flows are counted by quarters of an hour, here {iso(counted[0])} to {iso(counted[1])}"
     return result
+
+
+def _waive(result: dict[str, Any], waivers: Sequence[Waiver], until: int) -> None:
+    """Enter who waived which finding. Of addresses only those of a finding's sample flows are known."""
+
+    def flows_of(finding: Mapping[str, Any], end: str, address: Address) -> int:
+        return sum(sample["flow"][end]["ip"] == str(address) for sample in finding["samples"])
+
+    found = result["findings"]
+    notes = apply(waivers, found, until - 1, lambda f: None if f["last"] is None else nanoseconds(f["last"]), flows_of)
+    result["waivers"] = {"findings": sum(1 for finding in found if finding["waived_by"]), "notes": notes}
 
 
 # --- verdict ---------------------------------------------------------------------------------------------------------
@@ -142,6 +164,8 @@ def _conclude(result: dict[str, Any], judged: Sequence[Judged]) -> None:
         so_far = " so far" if result["period"]["partial"] else ""
         result["verdict"] = "no-violation-seen"
         result["why"] = f"none of the {flows} judged flows seen{so_far} at {places} violates the policy"
+        if waived := sum(1 for f in result["findings"] if f["waived_by"] and f["position"] != CONFIG):
+            result["why"] = f"{waived} finding{'s are' if waived != 1 else ' is'} waived; {result['why']} otherwise"
 
 
 def _doubts(result: dict[str, Any], judged: Sequence[Judged]) -> list[str]:

@@ -90,8 +90,12 @@ class Waiver:
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def load_waivers(path: str | os.PathLike[str], topology: Topology, known_rules: Collection[str]) -> tuple[Waiver, ...]:
-    """Reads a file of waivers for that site. Raises WaiversUnreadable, WaiverFaults."""
+def load_waivers(
+    path: str | os.PathLike[str], topology: Topology | None, known_rules: Collection[str]
+) -> tuple[Waiver, ...]:
+    """Reads a file of waivers for that site; without a topology names of components are taken as they are.
+
+    Raises WaiversUnreadable, WaiverFaults."""
     name = os.fspath(path)
     try:
         data = content(name, "file of waivers")
@@ -101,7 +105,9 @@ def load_waivers(path: str | os.PathLike[str], topology: Topology, known_rules: 
     root = parse(data, faults, "a YAML list of waivers; [] for none")
     read = None if root is None else WAIVERS.read(root, faults)
     entries: Sequence[At] = () if read is None else read.value
-    components = frozenset(end.component for end in Endpoints(topology) if end.component is not None)
+    components = None
+    if topology is not None:
+        components = frozenset(end.component for end in Endpoints(topology) if end.component is not None)
     for entry in entries:
         _check(entry, faults, known_rules, components)
     if faults.found:
@@ -109,7 +115,7 @@ def load_waivers(path: str | os.PathLike[str], topology: Topology, known_rules: 
     return tuple(_waiver(entry, name) for entry in entries)
 
 
-def _check(entry: At, faults: Faults, known_rules: Collection[str], components: Collection[str]) -> None:
+def _check(entry: At, faults: Faults, known_rules: Collection[str], components: Collection[str] | None) -> None:
     """What the keys alone do not tell."""
     keys: Mapping[str, At] = entry.value
     if not any(name in entry.written for name in NARROWING):
@@ -122,6 +128,8 @@ def _check(entry: At, faults: Faults, known_rules: Collection[str], components: 
     if rule is not None and rule.value not in known_rules:
         hint = faults.near(rule.value, known_rules, "an id that `edgewarden policy list` names")
         faults.add(rule.mark, f"no rule is called {show(rule.value)}", hint)
+    if components is None:
+        return
     known = {*names.ZONES, *components}
     for name in ("source", "destination"):
         end = keys.get(name)

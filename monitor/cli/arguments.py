@@ -168,7 +168,7 @@ def load_topology(path: str) -> Topology:
         raise OperatorMistake(f"the topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
 
 
-def load_waivers(path: str, topology: Topology) -> tuple[Waiver, ...]:
+def load_waivers(path: str, topology: Topology | None) -> tuple[Waiver, ...]:
     """Read a file of waivers. Raises OperatorMistake with all its faults, one a line."""
     from rules import waivers
     from rules.catalogue import RULE_IDS
