@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from monitor.aggregate import subject_columns
 from monitor.sums import QUARTER
-from rules.verdict import ATTEMPT, VIOLATION, Verdict
+from rules.verdict import VIOLATION, Verdict
 
 FOLLOWED: Final = 100_000
 """Violating flows that go on, remembered with port and subjects, about 40 MB. One more counts without either until it
@@ -153,9 +153,9 @@ class Corrections:
 
     def _learn(self, verdicts: Sequence[Verdict]) -> None:
         for number in range(self._known, len(verdicts)):
-            if verdicts[number].verdict == ATTEMPT:
+            if verdicts[number].of_silence:  # an attempt, or a violation by silence: the answer may still come
                 self._attempts.append(number)
-            elif verdicts[number].verdict == VIOLATION:
+            if verdicts[number].verdict == VIOLATION:
                 self._violations.append(number)
         self._known = len(verdicts)
 
@@ -183,9 +183,9 @@ class Corrections:
         for place, (row, flow, ended, before, number, port) in enumerate(zip(rows.to_pylist(), *columns, strict=True)):
             was = now = None
             remembered = self._followed.pop(flow, NOWHERE)
-            if before is not None and verdicts[before].verdict == VIOLATION:
+            if before is not None and _violates(verdicts[before], ended=False):
                 was = remembered
-            if verdicts[number].verdict == VIOLATION:
+            if _violates(verdicts[number], ended=ended):
                 now = Place(port, {name: texts[name][place] for name in subject_columns(verdicts[number])})
                 if not ended:
                     if len(self._followed) < FOLLOWED:
@@ -267,3 +267,8 @@ def _with(table: Any, **columns: Any) -> Any:
     for name, column in columns.items():
         table = table.set_column(table.column_names.index(name), name, column)
     return table
+
+
+def _violates(verdict: Verdict, *, ended: bool) -> bool:
+    """Whether a row with it counts as a violation: one by silence does once the flow has ended."""
+    return verdict.verdict == VIOLATION and (ended or not verdict.of_silence)

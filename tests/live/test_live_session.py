@@ -108,6 +108,24 @@ def test_live_is_what_an_audit_says(tmp_path: Path, path: str, position: str, si
     check(record, path, position)
 
 
+def test_nothing_is_said_of_silence_while_the_answer_may_come(tmp_path: Path) -> None:
+    """The Access Edge asks the host of revocation lists: `crl-blocked` when it never answers, not before."""
+    packets = [p for p in all_packets(CLEAN["external"]) if "198.51.100.80" in addresses(p)]
+    for name, rest, expected in (("answered", packets[1:], []), ("silent", [], ["crl-blocked"])):
+        record = tmp_path / name
+        live = session(record, "external", packets)
+        live.feed(0, block(packets[:1]))
+        live.tick(packets[0].time + 2 * SECOND, [KernelCounters(received=1)])
+        with reading(str(record)) as connection:
+            assert connection.execute("SELECT count(*) FROM finding_deltas").fetchone() == (0,)
+        if rest:
+            live.feed(0, block(rest))
+        live.close(packets[-1].time + SECOND, [KernelCounters(received=1 + len(rest))])
+        with reading(str(record)) as connection:
+            found = listing(connection, Filter())["findings"]
+        assert [finding["rule"] for finding in found if finding["position"] != "config"] == expected
+
+
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 800), max_size=60))
 def test_live_is_what_an_audit_says_whenever_somebody_looks(
