@@ -47,7 +47,7 @@ from monitor.store.entry import (
 )
 from monitor.store.sqlite import RecordGone, open_record
 from monitor.sums import QUARTER
-from monitor.watermark import Watermark, settle
+from monitor.watermark import Watermark, has_twin, settle
 from parsers import VERSION
 from reports.visible import visible
 from rules.catalogue import coverage, policy_identity
@@ -148,6 +148,10 @@ class LiveSession:
     def trouble(self) -> str | None:
         """Why record or evidence cannot be written, while that lasts."""
         return self._unwritable or (None if self._evidence is None else self._evidence.trouble)
+
+    @property
+    def has_twin(self) -> bool:
+        return has_twin(self._record, self._run)
 
     @property
     def figures(self) -> str:

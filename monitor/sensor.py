@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from monitor.exit_status import DONE, INCONCLUSIVE
 from monitor.ring import KernelCounters, Program, Ring
+from reports.visible import visible
 
 if TYPE_CHECKING:
     import socket
@@ -135,6 +136,11 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
     session = LiveSession(
         task.topology, task.sensor, task.interfaces, task.record, evidence=task.evidence, programs=task.programs
     )
+    if session.has_twin:
+        messages.warning(
+            f"another process records as {task.sensor.label} ({task.sensor.position}) in {visible(task.record)}: "
+            "what both see counts twice, so end one of them"
+        )
     rings = [Ring(interface, opened) for interface, opened in zip(task.interfaces, sockets, strict=True)]
     for ring in rings:
         if ring.absence:

@@ -77,6 +77,16 @@ def lives(record: str, run: int) -> bool:
     return False
 
 
+def has_twin(record: Record, run: int) -> bool:
+    """Whether another session that lives on this machine counts under the same name: what both see counts twice."""
+    others = record.connection.execute(
+        "SELECT other.id FROM runs AS own JOIN runs AS other USING (kind, sensor, position) "
+        "WHERE own.id = ? AND other.id <> own.id",
+        (run,),
+    )
+    return any(lives(record.path, other) for (other,) in others)
+
+
 def _path(record: str, run: int) -> str:
     return f"{record}-live-{run}"
 

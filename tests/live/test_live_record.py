@@ -241,3 +241,16 @@ def test_a_record_that_is_removed_ends_the_session(tmp_path: Path) -> None:
     live.feed(0, block(packets[:300]))
     with pytest.raises(OutputFailure, match="removed or replaced"):
         live.tick(packets[299].time + 20 * SECOND, [KernelCounters(300)])
+
+
+def test_two_that_count_under_one_name_are_told(tmp_path: Path) -> None:
+    """Such as a service and a sensor started by hand; another position, or one that has ended, is nothing to tell."""
+    record = tmp_path / "record.db"
+    packets = all_packets(INTERNAL)
+    first, other = session(record, "internal", packets), session(record, "external", packets)
+    assert not first.has_twin
+    assert not other.has_twin
+    second = session(record, "internal", packets)
+    assert second.has_twin
+    first.close(packets[-1].time + 20 * SECOND, [KernelCounters()])
+    assert not second.has_twin
