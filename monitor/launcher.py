@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _QUEUED: Final = (*ENDING, signal.SIGCHLD)
 
+_SHARED: Final = frozenset(
+    ("/", "/etc", "/home", "/mnt", "/opt", "/root", "/srv", "/usr", "/var", "/var/lib", "/var/log", "/var/spool")
+)
+"""Folders that are not ours to give away (FHS 3.0)."""
+
 _BESIDE: Final = ("-wal", "-shm")  # what SQLite keeps beside a file that is open
 
 
@@ -156,7 +161,8 @@ def choose_user(name: str | None, record: str, folders: Sequence[str] = ()) -> t
     place = visible(refused)
     if name is None:
         return None, f"user {user.name} may not use {place}: workers stay root, without any capability"
-    if refused in (record, *(f"{record}{more}" for more in _BESIDE), os.path.dirname(record), *folders):
+    ours = {record, *(f"{record}{more}" for more in _BESIDE), os.path.dirname(record), *folders} - _SHARED
+    if refused in ours:
         remedy = f"chown {user.name} {place}, or name another place"
     else:
         remedy = "name a place that it can reach, such as sqlite:////var/lib/edgewarden/record.db"

@@ -112,6 +112,11 @@ def test_a_named_user_who_may_not_write(place: Path) -> None:
         choose_user("nobody", str(place / "record.db"))
 
 
+def test_a_folder_of_the_system_is_not_given_away() -> None:
+    with pytest.raises(OperatorMistake, match=r"may not use /var/lib, .*: name a place that it can reach"):
+        choose_user("nobody", "/var/lib/record.db")
+
+
 def test_a_record_that_belongs_to_root(place: Path) -> None:
     os.chown(place, NOBODY.uid, NOBODY.gid)
     (place / "record.db").touch(0o600)
