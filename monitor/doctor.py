@@ -242,7 +242,7 @@ def _record(settings: Settings | None) -> Check:
     except OperatorMistake as error:
         return Check("record", MISSING, str(error), remedy)
     folder = os.path.dirname(path)
-    if path != default_path() and not os.path.isdir(folder):  # only the default one is made
+    if settings is None and path != default_path() and not os.path.isdir(folder):  # the service makes it, an audit not
         return Check("record", MISSING, f"{path}: {folder} is no folder", f"mkdir -p {folder}")
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)

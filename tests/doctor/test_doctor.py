@@ -172,9 +172,16 @@ def test_the_record_is_looked_at_and_left_alone(examined: Examined, site: Path) 
 
 def test_a_folder_that_is_none_is_missing(examined: Examined, site: Path) -> None:
     (site / "file").write_text("x", encoding="utf-8")
-    checks = examined("store: sqlite:///none/r.db\nevidence: {dir: file/x}\n")
+    checks = examined("store: sqlite:///file/r.db\nevidence: {dir: file/x}\n")
     assert checks["record"]["state"] == checks["evidence"]["state"] == "missing"
-    assert checks["record"]["remedy"] == f"mkdir -p {site}/none"
+
+
+def test_the_service_makes_folders_and_an_audit_does_not(
+    examined: Examined, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert examined("store: sqlite:///none/r.db\n")["record"]["text"] == f"{site}/none/r.db will be made"
+    monkeypatch.setenv("EDGEWARDEN_STORE", "sqlite:///none/r.db")
+    assert examined()["record"]["remedy"] == f"mkdir -p {site}/none"
 
 
 def test_a_disk_that_is_nearly_full_is_a_warning(examined: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
