@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -170,7 +171,7 @@ class LiveEvidence:
                 if packets and record.has_finding(name):
                     stored = slice_file(packets, changed.comment)
                     changed.sha256 = _digest(stored)
-                    os.makedirs(self._settings.dir, exist_ok=True)
+                    os.makedirs(self._settings.dir, stat.S_IRWXU, exist_ok=True)
                     staged.append((f"{path}.{run}.part", path))
                     with open(staged[-1][0], "wb") as file:
                         file.write(stored)

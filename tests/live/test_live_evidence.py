@@ -76,6 +76,12 @@ def test_a_slice_holds_what_an_audit_cuts(tmp_path: Path, size: int) -> None:
         assert evidence["packets"] == len(wanted[os.path.basename(evidence["path"])])
 
 
+def test_a_folder_that_was_removed_is_made_again_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    watch(tmp_path / "record.db", settings(folder), all_packets(PATH))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_packets_that_are_gone_are_counted(tmp_path: Path) -> None:
     record, folder = tmp_path / "record.db", tmp_path / "live"
     packets = all_packets(PATH)
