@@ -119,7 +119,8 @@ def summarise(
     _conclude(result, judged)
     counted = source.counted(period.start, period.end)
     if counted != (period.start, period.end):
-        result["why"] += f"; flows are counted by quarters of an hour, here {iso(counted[0])} to {iso(counted[1])}"
+        note = f"flows are counted by quarters of an hour, here {iso(counted[0])} to {iso(counted[1])}"
+        result["why"] = f"{result['why'].rstrip('.')}; {note}"
     return result
 
 
