@@ -93,7 +93,8 @@ def add_store(parser: argparse.ArgumentParser, fallback: str) -> None:
     one.add_argument(
         "--store",
         metavar="URL",
-        help="the record: sqlite:///FILE, from the root sqlite:////FILE, in Elasticsearch https://HOST:9200",
+        help="the record: sqlite:///FILE, from the root sqlite:////FILE, in Elasticsearch https://HOST:9200 "
+        "(with the variables of edgewarden elastic setup --help)",
     )
     one.add_argument(
         "--config", metavar="FILE", help=f"settings of the service, whose record is meant; else {fallback}"
