@@ -136,7 +136,7 @@ class LiveSession:
             side=sensor.side,
             interfaces=tuple(self._interfaces),
             config=tuple(compact(finding) for finding in config_rows(topology)),
-            scope=scope_of(topology, judges.applying(), coverage(topology, [sensor.position or ""])),
+            scope=scope_of(topology, judges.applying(), coverage(topology, [sensor.position or ""], live=True)),
         )
 
     @property

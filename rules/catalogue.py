@@ -196,8 +196,12 @@ def policy_identity() -> dict[str, str]:
     return {"version": table().version, "digest": "sha256:" + hashlib.sha256(text.encode()).hexdigest()}
 
 
-def coverage(topology: Topology, positions: Iterable[str]) -> tuple[list[str], list[dict[str, str]]]:
-    """(rule ids that these sensor positions can prove, [{"rule", "why"}] for all others), in document order."""
+def coverage(
+    topology: Topology, positions: Iterable[str], *, live: bool = False
+) -> tuple[list[str], list[dict[str, str]]]:
+    """(rule ids that these sensor positions can prove, [{"rule", "why"}] for all others), in document order.
+
+    live: of a sensor, which looks at each flow by itself."""
     given = set(positions)
     observable: list[str] = []
     not_observable: list[dict[str, str]] = []
@@ -208,6 +212,11 @@ def coverage(topology: Topology, positions: Iterable[str]) -> tuple[list[str], l
             why = entry.why
         elif given.isdisjoint(entry.positions):
             why = f"no sensor at {' or '.join(_place(position, topology) for position in entry.positions)}"
+        elif entry.rule.all_positions and not given.issuperset(entry.positions):
+            missing = [position for position in entry.positions if position not in given]
+            why = f"no sensor at {' and '.join(_place(position, topology) for position in missing)}"
+        elif live and not entry.rule.single:
+            why = "it compares several flows, which audits of captures do and a live sensor does not yet"
         else:
             observable.append(entry.id)
             continue

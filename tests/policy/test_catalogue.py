@@ -123,11 +123,14 @@ def test_coverage_names_what_the_sensors_prove_and_why_not_the_rest() -> None:
     assert "director-bypass-sip" not in observable
     reasons = {entry["rule"]: entry["why"] for entry in missing}
     assert reasons["director-bypass-sip"] == "no sensor at the internal firewall"
+    assert reasons["edge-as-router"] == "no sensor at the internal firewall", "it needs both"
     assert reasons["cert-no-cdp"].startswith("not built yet")
     assert set(observable) | set(reasons) == RULE_IDS
     assert set(observable).isdisjoint(reasons)
     both, _ = coverage(topology, ["external", "internal"])
     assert set(both) == BUILT
+    alone, _ = coverage(topology, ["external", "internal"], live=True)
+    assert set(both) - set(alone) == {rule.id for rule in registered().values() if not rule.single}
     off = replace(topology, policy=Policy(rules=(RuleSeverity("sip-udp", "off"),)))
     assert {"rule": "sip-udp", "why": "turned off by policy.rules"} in coverage(off, ["external"])[1]
 
