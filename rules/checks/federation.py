@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from rules import names
 from rules.components import EdgePool
+from rules.endpoints import Endpoint
 from rules.facts import Facts
 from rules.observation import Mutual
 from rules.registry import rule
@@ -26,27 +27,56 @@ def _port_owner(facts: Facts, *, inbound: bool) -> EdgePool | None:
     return pool if facts.port == (pool.access.federation_port if inbound else 5061) else None
 
 
+_FEDERATION_OUT = ("ext-access-federation-out", "ext-hlb-access-federation-out")
+_PROVIDERS_OUT = ("ext-access-pic-out", "ext-access-hybrid-sip-out", "ext-access-push-out")
+
+
+def _is_provider(facts: Facts) -> bool:
+    """Whether a row of push, public IM or hybrid allows the flow, too; without addresses it allows any."""
+    return any(
+        leg.row in _PROVIDERS_OUT
+        and facts.source.number in leg.sources
+        and facts.destination.number in leg.destinations
+        for leg in facts.site.legs
+    )
+
+
+def _unlisted_peer(facts: Facts) -> Endpoint | None:
+    """Who came without a row, or whom the Access Edge opened by the row for any partner and found there."""
+    if _port_owner(facts, inbound=True) is not None:
+        return None if facts.permitted else facts.source
+    if _port_owner(facts, inbound=False) is None or facts.leg is None or not facts.answered:
+        return None
+    return facts.destination if facts.leg.row in _FEDERATION_OUT and not _is_provider(facts) else None
+
+
 @rule(
     "federation-partner-not-allowed",
     severity="medium",
     positions=("external",),
-    text="A host that belongs to no listed partner opens the federation port although discovery of partners is off.",
+    text="A host that belongs to no listed partner opens the federation port, or answers our Access Edge on its own, "
+    "although discovery of partners is off.",
     sources=("FEDDOM",),
     controls=("AC-4", "CA-3"),
     about_opener=True,
 )
 def federation_partner_not_allowed(facts: Facts) -> str | None:
-    federation = facts.site.topology.federation
-    if _port_owner(facts, inbound=True) is None or not federation.enabled or federation.discovery or facts.permitted:
+    federation, peer = facts.site.topology.federation, _unlisted_peer(facts)
+    if peer is None or not federation.enabled or federation.discovery:
         return None
     if facts.observation.mutual == Mutual.NO:
         return None  # no server at all: `mtls-client-cert-missing`
-    network = facts.source.network
+    network = peer.network
     address = network.network_address if network is not None and network.num_addresses == 1 else None
     if any(not partner.access or address in partner.access + partner.av for partner in federation.sip_partners):
         return None  # a partner that lists no address may be anybody
+    if peer is facts.destination:
+        return (
+            f"{facts.source} opened federation on {facts.at_port} of {peer}, which is no listed partner, while "
+            "discovery is off: list the partner, or find out why it is not refused."
+        )
     return (
-        f"{facts.source} opened federation on {facts.at_port} of {facts.destination} and is no listed partner, while "
+        f"{peer} opened federation on {facts.at_port} of {facts.destination} and is no listed partner, while "
         "discovery is off: refuse it or list the partner."
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rules.catalogue import catalogue
+from rules.components import Provider
 from rules.observation import Answered, Evidence, Initiator, Mutual, Payload, Stun, Tls, XmppNamespace
 from rules.registry import registered
 from rules.topology import Topology
@@ -705,6 +706,13 @@ def test_partners_that_are_not_listed_while_discovery_is_off() -> None:
     assert listed.judge("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS).verdict == "allowed"
     assert changed_federation().judge("192.0.2.9:41000", "203.0.113.10:5061/tcp", MTLS).verdict == "allowed"
     partners = (replace(contoso().federation.sip_partners[0], access=()),)
+    out = listed.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", MTLS)
+    row = "ext-access-federation-out"
+    assert (out.verdict, out.path, out.rules) == ("violation", row, ("federation-partner-not-allowed",))
+    assert listed.judge("203.0.113.10:41000", "198.51.100.10:5061/tcp", MTLS).verdict == "allowed"
+    assert listed.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", UNANSWERED).verdict == "allowed"
+    anybody = changed_federation(discovery=False, public_im=Provider(enabled=True))
+    assert anybody.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", MTLS).verdict == "allowed"
     nameless = changed_federation(discovery=False, sip_partners=partners)
     assert nameless.judge("192.0.2.9:41000", "203.0.113.10:5061/tcp", MTLS).verdict == "allowed"
 
