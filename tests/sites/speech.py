@@ -38,6 +38,7 @@ CHALLENGE = msturn.message(
         (msturn.REALM, msturn.QUOTED_REALM),
     ],
 )
+SHARED_SECRET = msturn.message(0x0002, TRANSACTION, [(msturn.MS_VERSION, msturn.number(2))])
 BINDING = bytes.fromhex("000100082112a442 000102030405060708090a0b 002400046e0001ff")
 BOUND = bytes.fromhex("0101000c2112a442 000102030405060708090a0b 002000080001a147e115a643")
 # No protocol begins so: the first octet belongs to none of STUN, DTLS, RTP, TLS, a text, a length of the usual ones.
@@ -88,6 +89,24 @@ def xmpp(words: str) -> list[Turn]:
     return [source(opens.encode()), destination(answers.encode())]
 
 
+def web(target: str, status: str) -> list[Turn]:
+    """`HOST/PATH` asked for over HTTP; redirected to HTTPS, or answered with a page."""
+    host, _, path = target.partition("/")
+    more = f"Location: https://{target}\r\n" if status.startswith("3") else "Content-Type: text/html\r\n"
+    return [
+        source(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode()),
+        destination(f"HTTP/1.1 {status}\r\n{more}Content-Length: 6\r\n\r\n<html>".encode()),
+    ]
+
+
+PROCEED = [
+    source(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+    destination(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+]
+CHAT = [source(b"<message from='a@a.example' to='b@b.example'><body>hello</body></message>")]
+AUTH = [source(b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>YS5leGFtcGxl</auth>")]
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """The names that the certificates of both ends carry, the subject first."""
@@ -97,11 +116,20 @@ class Ends:
 
 
 def tls(
-    ends: Ends, *, client: bool = False, asks: str = "no", version: str = "1.2", resumed: bool = False
+    ends: Ends,
+    *,
+    client: bool = False,
+    asks: str = "no",
+    version: str = "1.2",
+    resumed: bool = False,
+    name: str = "server.example",
+    expired: bool = False,
+    public: bool = True,
 ) -> list[Turn]:
     talk = ((source(b"").speaker, b"hello " * 20), (destination(b"").speaker, b"world " * 20))
-    shown, own = (VAULT.credential(Name(names[0], names, True)) for names in (ends.destination, ends.source))
-    wish = Wish(shown, own if client else None, asks=asks, version=version, name="server.example", resumed=resumed)
+    shown = VAULT.credential(Name(ends.destination[0], ends.destination, public, expired))
+    own = VAULT.credential(Name(ends.source[0], ends.source, True))
+    wish = Wish(shown, own if client else None, asks=asks, version=version, name=name, resumed=resumed)
     return connect(VAULT, wish, talk).turns
 
 
@@ -167,6 +195,9 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
     "sip unanswered": lambda: [source(sip("UDP")[0])],
     "dns": lambda: [source(dns(False)), destination(dns(True))],
     "dns unanswered": lambda: [source(dns(False))],
+    "shared secret": lambda: [source(SHARED_SECRET), destination(CHALLENGE)],
+    "ssh": lambda: [destination(b"SSH-2.0-OpenSSH_9.2\r\n"), source(b"SSH-2.0-OpenSSH_8.4\r\n")],
+    "smtp": lambda: [destination(b"220 mail.example ESMTP\r\n"), source(b"EHLO a.example\r\n")],
     "tcp dns": lambda: [source(_frames4571(dns(False))), destination(_frames4571(dns(True)))],
     "ntp": lambda: [source(ntp(3)), destination(ntp(4))],
     "garbage": lambda: [source(GARBAGE)],
@@ -175,8 +206,31 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
 }
 
 
+WORDS: dict[str, Callable[[str, Ends], list[Turn]]] = {
+    "xmpp": lambda words, ends: xmpp(words),
+    "xmpp chat": lambda words, ends: [*xmpp(words), *CHAT],
+    "xmpp auth": lambda words, ends: [*xmpp(words), *AUTH],
+    "xmpp tls": lambda words, ends: [*xmpp(words), *PROCEED, *tls(ends)],
+    "xmpp client": lambda words, ends: [
+        Turn(turn.speaker, turn.octets.replace(b"jabber:server'", b"jabber:client'"), turn.pause)
+        for turn in xmpp(words)
+    ],
+    "asks for": lambda name, ends: tls(ends, name=name),
+    "shows": lambda name, ends: tls(Ends(ends.source, (name,))),
+    "shows private": lambda name, ends: tls(Ends(ends.source, (name,)), public=False),
+    "shows expired": lambda name, ends: tls(Ends(ends.source, (name,)), expired=True),
+    "mtls of": lambda name, ends: tls(Ends((name,), ends.destination), client=True, asks="required"),
+    "get": lambda target, ends: web(target, "200 OK"),
+    "redirected": lambda target, ends: web(target, "302 Found"),
+}
+"""Words with a word after the colon: names of a stream `FROM>TO`, of a certificate, of who is asked for."""
+
+
 def turns(word: str, ends: Ends) -> list[Turn]:
     """Raises KeyError for a word that is none."""
+    kind, _, rest = word.partition(": ")
+    if rest:
+        return WORDS[kind](rest, ends)
     if word.startswith("xmpp "):
         return xmpp(word.removeprefix("xmpp "))
     return TLS[word](ends) if word in TLS else SAY[word]()

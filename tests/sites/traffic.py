@@ -5,6 +5,7 @@ say about it. `over`: tcp (default), udp, icmp, ipv6-icmp, esp. `as` (tcp): `who
 answers), `rst` (refused), `late` (joined: no handshake, no end), `reset` (the destination ends it with RST);
 (udp) `unreachable`: the destination's firewall says so by ICMP. `when`: seconds after the capture's first packet.
 `several`: what takes several flows together to show; it changes no verdict.
+`seen`: what of it the sensor caught, `there` or `back` (one direction), `head` or `tail` (its first, its last packets).
 """
 
 from __future__ import annotations
@@ -157,7 +158,14 @@ def frames(expected: Expectation, ends: Ends) -> list[Frame]:
         layer = (IPv6 if ":" in expected.source[0] else IP)(src=expected.source[0], dst=expected.destination[0])
         setattr(layer, "nh" if ":" in expected.source[0] else "proto", number)
         wire.frames.append(Frame(start, bytes(Ether(src=MACS[0], dst=MACS[1]) / layer / Raw(bytes(40)))))
-    return wire.frames
+    return _seen(wire.frames, row.get("seen", "all"))
+
+
+def _seen(sent: list[Frame], what: str) -> list[Frame]:
+    if what in ("there", "back"):
+        opener = sent[0].octets[6:12]  # the Ethernet source of the first frame
+        return [frame for frame in sent if (frame.octets[6:12] == opener) == (what == "there")]
+    return {"all": sent, "head": sent[:4], "tail": sent[len(sent) // 2 :]}[what]
 
 
 def _tcp(tcp: Tcp, how: str, said: Iterable[Turn]) -> None:
