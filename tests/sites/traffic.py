@@ -58,18 +58,22 @@ class Expectation:
         return self.position, self.protocol, frozenset((self.source, self.destination))
 
 
+@cache
+def document(site: str) -> dict[str, Any]:
+    content: dict[str, Any] = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
+    return content
+
+
 def several(site: str) -> dict[tuple[str, str], int]:
     """(rule, position) → flows of the findings over several flows that the table expects."""
-    document = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
-    return {(entry["rule"], entry["position"]): entry["flows"] for entry in document.get("several", ())}
+    return {(entry["rule"], entry["position"]): entry["flows"] for entry in document(site).get("several", ())}
 
 
 @cache
 def table(site: str) -> tuple[Expectation, ...]:
-    document = YAML(typ="safe").load(FOLDER / f"{site}.flows.yaml")
-    hosts, result = document["hosts"], []
+    hosts, result = document(site)["hosts"], []
     for position in ("external", "internal"):
-        for number, row in enumerate(document[position]):
+        for number, row in enumerate(document(site)[position]):
             over = str(row.get("over", "tcp"))
             ports = over in ("tcp", "udp")
             source = (hosts[row["from"]], row.get("source_port", 40000 + number) if ports else None)
