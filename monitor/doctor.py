@@ -17,14 +17,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.config import Settings, SettingsFaults, SettingsUnreadable, load
+from monitor.calendar.periods import zone_named
 from monitor.dissect import NOT_INSTALLED, TOOL
 from monitor.elastic.cluster import Target, from_settings, from_url, is_cluster
 from monitor.exit_status import OperatorMistake, OutOfReach
-from monitor.interfaces import joining, state
+from monitor.live.interfaces import joining, state
 from monitor.packet_filter import ETHERNET, compile_filter
-from monitor.periods import zone_named
-from monitor.secret import Secret
+from monitor.settings.config import Settings, SettingsFaults, SettingsUnreadable, load
+from monitor.settings.secret import Secret
 from monitor.store.location import VARIABLE, default_path, named_path
 from monitor.store.migrations import LATEST
 from monitor.store.sqlite import held_version
@@ -197,7 +197,7 @@ def _interface(sensor: str, name: str) -> Check:
 
 
 def _user(settings: Settings) -> Check:
-    from monitor.launcher import choose_user
+    from monitor.live.launcher import choose_user
 
     folders = [settings.evidence.dir] if settings.evidence is not None else []
     folders += [folder for report in settings.reports for folder in report.folders]

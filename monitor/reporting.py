@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
-from monitor.periods import Period, period_before
+from monitor.calendar.periods import Period, period_before
 from monitor.store.period import RecordSource
 from monitor.times import nanoseconds
 from parsers import VERSION

@@ -17,8 +17,8 @@ from reports.visible import visible
 
 if TYPE_CHECKING:
     from monitor.capture_arguments import CaptureArgument, SensorName
-    from monitor.config import Settings
     from monitor.elastic.cluster import Target
+    from monitor.settings.config import Settings
     from rules.topology import Topology
     from rules.waivers import Waiver
 
@@ -123,7 +123,7 @@ def store_place(arguments: argparse.Namespace) -> str | Target | None:
 
 def load_settings(path: str) -> Settings:
     """Read the settings of the service. Raises OperatorMistake with all their faults, one a line."""
-    from monitor.config import SettingsFaults, SettingsUnreadable, load
+    from monitor.settings.config import SettingsFaults, SettingsUnreadable, load
 
     try:
         return load(path)

@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.periods import parse_period, zone_named
+    from monitor.calendar.periods import parse_period, zone_named
     from monitor.reporting import Asked, rendered, report_of
     from monitor.store.asking import asking
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from monitor.config import Elasticsearch, Settings
     from monitor.elastic.cluster import Target
-    from monitor.launcher import Signals
-    from monitor.supervisor import Job
+    from monitor.live.launcher import Signals
+    from monitor.live.supervisor import Job
+    from monitor.settings.config import Elasticsearch, Settings
 
 _LEVELS: Final = {"debug": "verbose", "info": "normal", "warning": "quiet", "error": "errors"}
 
@@ -43,8 +43,8 @@ def add(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.launcher import Signals, choose_user, make_folders
-    from monitor.supervisor import supervise
+    from monitor.live.launcher import Signals, choose_user, make_folders
+    from monitor.live.supervisor import supervise
 
     settings = load_settings(arguments.config)
     if not any(name in arguments for name in ("quiet", "verbose")):
@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
 
 def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
     from monitor.capture_arguments import SensorName
-    from monitor.sensor import Task, work
-    from monitor.supervisor import Job
+    from monitor.live.sensor import Task, work
+    from monitor.live.supervisor import Job
 
     jobs = []
     for sensor in settings.topology.sensors:
@@ -86,7 +86,7 @@ def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
 def _make_reports(
     settings: Settings, record: str, sockets: Sequence[socket.socket], signals: Signals, *, messages: Messages
 ) -> int:
-    from monitor.scheduler import work
+    from monitor.calendar.scheduler import work
 
     return work(settings.reports, record, sockets, signals, messages=messages)
 

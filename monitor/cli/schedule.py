@@ -16,9 +16,9 @@ from monitor.store.location import default_path, prepare_default
 from reports.visible import visible
 
 if TYPE_CHECKING:
-    from monitor.config import Report, Settings
-    from monitor.periods import Period
-    from monitor.schedule import Run, Schedule
+    from monitor.calendar.periods import Period
+    from monitor.calendar.schedule import Run, Schedule
+    from monitor.settings.config import Report, Settings
 
 
 def add(commands: Any) -> None:
@@ -89,9 +89,9 @@ def _row(
     schedule: Schedule, last: str | None, now: datetime, runs: Sequence[Run], zone: tzinfo | None
 ) -> tuple[str, ...]:
     """zone: in which times are shown, None = in that of the schedule."""
-    from monitor.cron import Cron
-    from monitor.periods import zone_name
-    from monitor.schedule import outstanding
+    from monitor.calendar.cron import Cron
+    from monitor.calendar.periods import zone_name
+    from monitor.calendar.schedule import outstanding
 
     every = schedule.every.text if isinstance(schedule.every, Cron) else f"{schedule.every} at {schedule.at:%H:%M}"
     entry = outstanding(now, schedule, runs)
@@ -105,7 +105,7 @@ def _row(
 def run_now(arguments: argparse.Namespace, messages: Messages) -> int:
     from contextlib import closing
 
-    from monitor.scheduler import make
+    from monitor.calendar.scheduler import make
     from monitor.store.sqlite import open_record
 
     settings = load_settings(arguments.config)
@@ -127,8 +127,8 @@ def run_now(arguments: argparse.Namespace, messages: Messages) -> int:
 
 
 def _period(report: Report, named: str | None, now: datetime) -> Period:
-    from monitor.periods import parse_period
-    from monitor.schedule import last_full
+    from monitor.calendar.periods import parse_period
+    from monitor.calendar.schedule import last_full
 
     if named is None:
         full = last_full(now, report.schedule)
@@ -146,7 +146,7 @@ def _period(report: Report, named: str | None, now: datetime) -> Period:
 
 def _zone(arguments: argparse.Namespace) -> tzinfo | None:
     """The zone of `--zone`. Raises OperatorMistake."""
-    from monitor.periods import zone_named
+    from monitor.calendar.periods import zone_named
 
     try:
         return None if arguments.zone is None else zone_named(arguments.zone)

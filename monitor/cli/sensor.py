@@ -26,10 +26,10 @@ from reports.visible import visible
 from rules.names import POSITIONS, SIDES
 
 if TYPE_CHECKING:
-    from monitor.config import Settings
     from monitor.elastic.cluster import Target
-    from monitor.launcher import Signals
-    from monitor.ring import Program
+    from monitor.live.launcher import Signals
+    from monitor.live.ring import Program
+    from monitor.settings.config import Settings
     from rules.topology import Topology
 
 
@@ -72,9 +72,9 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.elastic import spool
-    from monitor.launcher import Signals, choose_user, end, launch, make_folders, wait
-    from monitor.ring import open_socket
-    from monitor.sensor import Task, work
+    from monitor.live.launcher import Signals, choose_user, end, launch, make_folders, wait
+    from monitor.live.ring import open_socket
+    from monitor.live.sensor import Task, work
 
     settings = load_settings(arguments.config) if arguments.config is not None else None
     topology = _topology(arguments, settings)
@@ -161,8 +161,8 @@ def _filter(expression: str | None, interfaces: Sequence[str]) -> tuple[Mapping[
     VLAN tag off a packet before its filter looks, and the core puts it back."""
     if expression is None:
         return {}, {}
+    from monitor.live.ring import hardware_type
     from monitor.packet_filter import compile_filter, compile_for_core, link_type_of
-    from monitor.ring import hardware_type
 
     kinds = {interface: link_type_of(hardware_type(interface)) for interface in interfaces}
     behind = re.search(r"\bvlan\b", expression) is not None

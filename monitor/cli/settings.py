@@ -69,7 +69,7 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
 
 
 def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.config import settings_schema
+    from monitor.settings.config import settings_schema
 
     with Output(arguments.output) as out:
         out.write_text(json.dumps(settings_schema(), indent=2, ensure_ascii=False) + "\n")
@@ -77,7 +77,7 @@ def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
 
 
 def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
-    from monitor.settings_template import TEMPLATE
+    from monitor.settings.template import TEMPLATE
 
     with Output(arguments.output) as out:
         out.write_text(TEMPLATE)

@@ -61,8 +61,8 @@ def run_info(arguments: argparse.Namespace, messages: Messages) -> int:
 
 def _sensor(path: str | None, watched: Watched) -> dict[str, Any]:
     """What a sensor watched, as the page shows it. path: None where only its own machine knows whether it lives."""
+    from monitor.live.watermark import lives
     from monitor.store.spans import KILLED
-    from monitor.watermark import lives
 
     gaps: list[tuple[str | None, str | None, str]] = [(iso(gap.first), iso(gap.last), gap.why) for gap in watched.gaps]
     if path is not None and watched.open is not None and not lives(path, watched.open):

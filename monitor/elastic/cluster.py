@@ -24,7 +24,7 @@ from reports.visible import visible
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch
 
-    from monitor.config import Elasticsearch as Settings
+    from monitor.settings.config import Elasticsearch as Settings
 
 VARIABLE: Final = "EDGEWARDEN_ELASTIC_"
 """Before API_KEY, USERNAME, PASSWORD, CA, FINGERPRINT, NAMESPACE: what stands beside a `--store https://…`."""

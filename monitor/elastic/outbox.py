@@ -30,7 +30,7 @@ from monitor.elastic.cluster import Target, connect, identity, reason, told
 from monitor.elastic.documents import document
 from monitor.elastic.tables import SOURCES, Piece, Source, bounds, pieces, sample_of
 from monitor.exit_status import DONE, MISTAKE, OperatorMistake, OutOfReach, OutputFailure
-from monitor.launcher import ENDING, Signals
+from monitor.live.launcher import ENDING, Signals
 from monitor.store.migrations import version
 from monitor.store.sqlite import Record, open_record
 

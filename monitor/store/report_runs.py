@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from monitor.schedule import Run
+from monitor.calendar.schedule import Run
 from monitor.store.sqlite import Record
 from monitor.store.trouble import patiently, told
 from monitor.times import nanoseconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from monitor.ring import KernelCounters
+from monitor.live.ring import KernelCounters
 from tests.house.captures import all_packets
 from tests.live.blocks import block
 from tests.live.test_live_session import SECOND, session

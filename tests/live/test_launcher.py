@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from monitor import privileges
 from monitor.exit_status import OperatorMistake
-from monitor.launcher import choose_user, make_folders
-from monitor.privileges import named_user
+from monitor.live import privileges
+from monitor.live.launcher import choose_user, make_folders
+from monitor.live.privileges import named_user
 from tests.live.wire import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -21,15 +21,15 @@ NOBODY = named_user("nobody")
 
 LAUNCHED = """
 import os, sys
-from monitor.launcher import Signals, launch, wait
+from monitor.live.launcher import Signals, launch, wait
 from monitor.cli.messages import Messages
-from monitor.privileges import named_user
-from monitor.ring import Ring, open_socket
+from monitor.live.privileges import named_user
+from monitor.live.ring import Ring, open_socket
 signals = Signals()
 opened = open_socket("far")
 worker = launch(named_user("nobody"), [opened])
 if worker == 0:
-    from monitor.sensor import Stop
+    from monitor.live.sensor import Stop
     stop = Stop()
     signals.release()
     import pyarrow, rules.load, decimal, encodings.idna

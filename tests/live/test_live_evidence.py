@@ -14,12 +14,12 @@ import pytest
 
 from monitor.audit import audit
 from monitor.capture_arguments import CaptureArgument, SensorName
-from monitor.config import EvidenceSettings
 from monitor.evidence import PACKETS, Packet, sample_packets, slice_file, slice_packets, write_evidence
-from monitor.live import LiveSession
-from monitor.recent import Recent
+from monitor.live.recent import Recent
+from monitor.live.ring import KernelCounters
+from monitor.live.session import LiveSession
 from monitor.replay import Settings
-from monitor.ring import KernelCounters
+from monitor.settings.config import EvidenceSettings
 from monitor.store.questions import Filter, listing
 from monitor.store.spans import spans
 from monitor.store.sqlite import reading

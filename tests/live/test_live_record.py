@@ -17,11 +17,11 @@ import pytest
 
 from monitor.cli import main
 from monitor.exit_status import OutputFailure
-from monitor.ring import KernelCounters
+from monitor.live.ring import KernelCounters
+from monitor.live.watermark import Watermark, lives, settle
 from monitor.store.questions import Filter, listing
 from monitor.store.spans import DOWN, KILLED, STOPPED, spans
 from monitor.store.sqlite import open_record, reading
-from monitor.watermark import Watermark, lives, settle
 from tests.house.captures import BROKEN, CLEAN, ROOT, TOPOLOGY, addresses, all_packets
 from tests.live.blocks import block
 from tests.live.test_live_session import CAPTURES, SECOND, check, offline, play, session, stated, sums
@@ -129,7 +129,7 @@ def test_a_clock_that_is_set_back_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.live.PATIENCE", 60.0)  # packet time runs ahead of a slow disk here
+    monkeypatch.setattr("monitor.live.session.PATIENCE", 60.0)  # packet time runs ahead of a slow disk here
     record = tmp_path / "record.db"
     runs = [(path, position) for path, position in CAPTURES if path in (BROKEN["external"], CLEAN["internal"])]
     audited = [sys.executable, "-m", "monitor.cli", "audit", "-q", "--topology", TOPOLOGY]
@@ -154,7 +154,7 @@ def test_two_sessions_and_an_audit_write_one_record(tmp_path: Path, monkeypatch:
 def test_a_record_that_cannot_be_written_delays_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.live.PATIENCE", 0.0)
+    monkeypatch.setattr("monitor.live.session.PATIENCE", 0.0)
     record = tmp_path / "record.db"
     packets = all_packets(INTERNAL)
     live = session(record, "internal", packets)

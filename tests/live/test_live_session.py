@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from monitor.audit import audit
 from monitor.capture_arguments import CaptureArgument, SensorName
 from monitor.evidence import Packet
-from monitor.live import LiveSession
+from monitor.live.ring import KernelCounters
+from monitor.live.session import LiveSession
 from monitor.replay import Settings
-from monitor.ring import KernelCounters
 from monitor.store.questions import Filter, listing
 from monitor.store.spans import spans
 from monitor.store.sqlite import reading
@@ -160,7 +160,7 @@ def test_flows_that_go_on_for_hours_stand_where_their_packets_came(tmp_path: Pat
 def test_what_cannot_be_remembered_is_right_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
-    monkeypatch.setattr(f"monitor.corrections.{bound}", value)
+    monkeypatch.setattr(f"monitor.live.corrections.{bound}", value)
     record = tmp_path / "record.db"
     packets = stretched(all_packets(BROKEN["external"]), 1000)
     capture = tmp_path / "stretched.pcap"
@@ -176,7 +176,7 @@ def stretched(packets: Sequence[Packet], factor: int) -> list[Packet]:
 
 def test_a_full_table_of_observations_begins_a_new_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flows are cut in two there, and no packet is lost or counted twice."""
-    monkeypatch.setattr("monitor.live.FULL", 40)
+    monkeypatch.setattr("monitor.live.session.FULL", 40)
     record = tmp_path / "record.db"
     packets = all_packets(BROKEN["internal"])
     play(session(record, "internal", packets), packets, range(0, len(packets), 20))

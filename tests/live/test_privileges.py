@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from monitor.exit_status import OperatorMistake
-from monitor.privileges import User, drop, end_with_parent, first_refusal, named_user, way_to
+from monitor.live.privileges import User, drop, end_with_parent, first_refusal, named_user, way_to
 
 NOBODY = named_user("nobody")
 assert os.geteuid() == 0, "rights can only be given up by who has them: run these tests as root"
@@ -25,7 +25,7 @@ def in_child(work: str, user: User | None = NOBODY) -> Any:
     """Runs statements in a process that dropped its rights; gives what they leave in `answer`."""
     text = f"""
         import json, os, socket, subprocess, threading
-        from monitor.privileges import User, drop
+        from monitor.live.privileges import User, drop
         user = {user!r}
         drop(user)
         {textwrap.indent(textwrap.dedent(work), " " * 8).strip()}
@@ -101,7 +101,7 @@ def test_a_user_who_is_not_there() -> None:
 
 def test_a_second_thread_is_refused() -> None:
     code = (
-        "import threading; from monitor.privileges import drop; over = threading.Event()\n"
+        "import threading; from monitor.live.privileges import drop; over = threading.Event()\n"
         "threading.Thread(target=over.wait, daemon=True).start()\n"
         "try: drop(None)\n"
         "except AssertionError: print('refused')"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.evidence import Packet
-from monitor.redaction import kept, payload_at
+from monitor.live.redaction import kept, payload_at
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from monitor import ring
 from monitor.exit_status import OperatorMistake
-from monitor.ring import Program, Ring, open_socket
+from monitor.live import ring
+from monitor.live.ring import Program, Ring, open_socket
 from tests.live.wire import FAR, NEAR, OURS, command, connect, frame, frames, speaker, wait_for
 
 pytestmark = pytest.mark.usefixtures("wire")

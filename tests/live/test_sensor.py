@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from monitor.cli import main
-from monitor.ring import BLOCK, BLOCKS
+from monitor.live.ring import BLOCK, BLOCKS
 from tests.house.captures import BROKEN, CLEAN, ROOT, TOPOLOGY
 from tests.live.process import EDGEWARDEN, Running, lengths, send
 from tests.live.wire import FAR, NEAR, command, frame, speaker, wait_for

@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 
 from monitor.cli.messages import Messages
-from monitor.supervisor import LONGEST_PAUSE, SHORTEST_PAUSE, Job, _again, _Place
+from monitor.live.supervisor import LONGEST_PAUSE, SHORTEST_PAUSE, Job, _again, _Place
 from tests.live.wire import FAR, command, connect, wait_for
 
 ROOT = Path(__file__).parents[2]
 
 SERVICE = """
 import os, sys, time
-from monitor import supervisor
+from monitor.live import supervisor
 from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake
-from monitor.launcher import Signals
-from monitor.supervisor import Job, supervise
+from monitor.live.launcher import Signals
+from monitor.live.supervisor import Job, supervise
 supervisor.SHORTEST_PAUSE = 0.05
 folder, *names = sys.argv[1:]
 
 def work(name, sockets, signals):
-    from monitor.sensor import Stop
+    from monitor.live.sensor import Stop
     stop = Stop()
     signals.release()
     lives = len(os.listdir(folder))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pytest
 
 from monitor.cli.messages import Messages
-from monitor.ring import KernelCounters, Ring, open_socket
-from monitor.sensor import Stop, watch
+from monitor.live.ring import KernelCounters, Ring, open_socket
+from monitor.live.sensor import Stop, watch
 from tests.live.wire import FAR, NEAR, command, frame, frames, speaker, wait_for
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from monitor.periods import parse_period, zone_named
+from monitor.calendar.periods import parse_period, zone_named
 from monitor.reporting import Asked, report_of
 from monitor.store.entry import AttemptDelta, Capture, Count, Entry, FindingDelta, Sample
 from monitor.store.sqlite import open_record, reading

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.periods import zone_named
+from monitor.calendar.periods import zone_named
 from reports.schemas import schema
 from tests.house.results import finding as published
 from tests.report.records import attempt, count, entry, finding, record, report, watched

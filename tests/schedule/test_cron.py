@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.cron import MAX_LINE, parse_cron
-from monitor.periods import zone_named
+from monitor.calendar.cron import MAX_LINE, parse_cron
+from monitor.calendar.periods import zone_named
 
 BERLIN = "Europe/Berlin"  # 2026: +01:00 to +02:00 on 29 March at 02:00, back on 25 October at 03:00
 NEW_YORK = "America/New_York"  # 2026: back from -04:00 to -05:00 on 1 November at 02:00

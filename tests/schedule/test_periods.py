@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.periods import instant, parse_period, period_before, zone_named
+from monitor.calendar.periods import instant, parse_period, period_before, zone_named
 
 # (words, zone, start, end). Offsets by the zone's law: Berlin +01:00 and +02:00 in summer.
 PERIODS = [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.cron import parse_cron
-from monitor.periods import KINDS, Period, parse_period, zone_named
-from monitor.schedule import Due, Run, Schedule, due, last_full
+from monitor.calendar.cron import parse_cron
+from monitor.calendar.periods import KINDS, Period, parse_period, zone_named
+from monitor.calendar.schedule import Due, Run, Schedule, due, last_full
 from tests.schedule.test_periods import ZONES
 
 DAILY = Schedule("daily", "day", zone_named("Europe/Berlin"), time(6))

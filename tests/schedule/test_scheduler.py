@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from monitor.calendar.cron import parse_cron
+from monitor.calendar.periods import parse_period, zone_named
+from monitor.calendar.schedule import Schedule
+from monitor.calendar.scheduler import Calendar, awaited, make
 from monitor.cli.messages import Messages
-from monitor.config import Report
-from monitor.cron import parse_cron
-from monitor.periods import parse_period, zone_named
-from monitor.schedule import Schedule
-from monitor.scheduler import Calendar, awaited, make
+from monitor.settings.config import Report
 from monitor.store.sqlite import open_record, reading
 from tests.house.captures import ROOT
 from tests.report.records import entry, finding, record, watched
@@ -110,10 +110,10 @@ KILLED = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-import monitor.scheduler
+import monitor.calendar.scheduler
 from tests.schedule.test_scheduler import Service, daily
 def die(*ignored): os.kill(os.getpid(), signal.SIGKILL)
-monitor.scheduler.enter = die
+monitor.calendar.scheduler.enter = die
 Service(sys.argv[1], daily(Path(sys.argv[2]))).tick("2026-11-24T06:00+01:00")
 """
 
@@ -227,8 +227,8 @@ WORKING = """
 import sys
 from pathlib import Path
 from monitor.cli.messages import Messages
-from monitor.launcher import Signals
-from monitor.scheduler import work
+from monitor.live.launcher import Signals
+from monitor.calendar.scheduler import work
 from tests.schedule.test_scheduler import daily
 sys.exit(work([daily(Path(sys.argv[2]))], sys.argv[1], (), Signals(), messages=Messages()))
 """

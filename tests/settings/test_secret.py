@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.exit_status import OperatorMistake
-from monitor.secret import MAX_SECRET, Secret
+from monitor.settings.secret import MAX_SECRET, Secret
 
 
 @pytest.mark.parametrize(

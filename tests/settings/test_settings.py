@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from monitor.config import (
+from monitor.calendar.cron import parse_cron
+from monitor.calendar.schedule import Schedule
+from monitor.settings.config import (
     Elasticsearch,
     EvidenceSettings,
     Log,
@@ -31,11 +33,9 @@ from monitor.config import (
     read,
     settings_schema,
 )
-from monitor.cron import parse_cron
-from monitor.schedule import Schedule
-from monitor.secret import Secret
-from monitor.settings_keys import NOT_BUILT, SETTINGS
-from monitor.settings_template import TEMPLATE
+from monitor.settings.keys import NOT_BUILT, SETTINGS
+from monitor.settings.secret import Secret
+from monitor.settings.template import TEMPLATE
 from rules.shape import Either, Keys, Many, Shape
 from tests.topology.site import SITE
 

@@ -16,10 +16,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from monitor import privileges
 from monitor.exit_status import FAILURE, OperatorMistake, OutputFailure
-from monitor.privileges import User, first_refusal, may_change_user, named_user, service_user, way_to
-from monitor.reachable import Reachable
+from monitor.live import privileges
+from monitor.live.privileges import User, first_refusal, may_change_user, named_user, service_user, way_to
+from monitor.live.reachable import Reachable
 from reports.visible import visible
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import os
 import re
 from typing import Any
 
-from monitor.config import Report
 from monitor.exit_status import OutputFailure
 from monitor.output import Output
 from monitor.reporting import Asked, rendered
+from monitor.settings.config import Report
 
 
 def file_name(schedule: str, report: dict[str, Any], form: str) -> str:

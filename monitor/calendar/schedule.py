@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from monitor.cron import Cron
-from monitor.periods import Period, between, calendar_period, day_after, first_day, instant
+from monitor.calendar.cron import Cron
+from monitor.calendar.periods import Period, between, calendar_period, day_after, first_day, instant
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A report by the calendar. `every`: a kind of period (`monitor.periods.KINDS`), reported on the day after it at
+    """A report by the calendar. `every`: a kind of period (`periods.KINDS`), reported on the day after it at
     the wall time `at`; or a crontab line, each time about the time since it fired before (`at` means nothing then)."""
 
     name: str

@@ -1,7 +1,7 @@
 """A live session: blocks of packets from the interfaces of one sensor in, findings and coverage in the record out.
 
 Strategy: the walk of an audit with a ring in place of a file. `feed` hands blocks to the core; `tick` takes the rows
-that are due, judges what is new, and turns them into sums with signs (`monitor.corrections`). What violates is recorded
+that are due, judges what is new, and turns them into sums with signs (`corrections`). What violates is recorded
 in the same tick, `SETTLE` after its flow began; totals, paths, attempts and the time watched every `FLUSH`, since a row
 a tick would fill the record with nothing. What is written is always deltas, in one transaction, and forgotten only when
 that has succeeded: a disk that is full or a record that is locked delays, and is told by `trouble`.
@@ -24,17 +24,18 @@ import parsers
 from monitor.aggregate import SUBJECTS, Aggregate, findings
 from monitor.audit import config_rows
 from monitor.capture_arguments import SensorName
-from monitor.config import EvidenceSettings
-from monitor.corrections import Corrections
 from monitor.evidence import PACKETS
 from monitor.exit_status import OutputFailure
 from monitor.judges import Judges
 from monitor.learned import Learned
-from monitor.live_evidence import LiveEvidence
-from monitor.live_samples import Samples
-from monitor.ring import KernelCounters, Program
+from monitor.live.corrections import Corrections
+from monitor.live.ring import KernelCounters, Program
+from monitor.live.samples import Samples
+from monitor.live.slices import LiveEvidence
+from monitor.live.watermark import Watermark, has_twin, settle
 from monitor.rows import compact
 from monitor.scope import scope_of
+from monitor.settings.config import EvidenceSettings
 from monitor.store.entry import (
     Deltas,
     FindingDelta,
@@ -47,7 +48,6 @@ from monitor.store.entry import (
 )
 from monitor.store.sqlite import RecordGone, open_record
 from monitor.sums import QUARTER
-from monitor.watermark import Watermark, has_twin, settle
 from parsers import VERSION
 from reports.visible import visible
 from rules.catalogue import coverage, policy_identity

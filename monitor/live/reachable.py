@@ -11,7 +11,7 @@ import os
 import sys
 
 from monitor.exit_status import OperatorMistake
-from monitor.privileges import User, first_refusal, way_to
+from monitor.live.privileges import User, first_refusal, way_to
 from reports.visible import visible
 
 

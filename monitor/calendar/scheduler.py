@@ -1,6 +1,6 @@
 """Reports by the calendar: a process that asks every ten seconds what is due, makes it, and puts it on record.
 
-Strategy: apscheduler gives the beat and nothing else; which report is due is decided by `monitor.schedule.due` from
+Strategy: apscheduler gives the beat and nothing else; which report is due is decided by `schedule.due` from
 the time and the record, so it does not matter how often or how late it is asked. A report is files first, then its row:
 killed between the two, the process makes the same files again when it is back. What cannot be written is said, is not
 on record, and so is due again with the next beat.
@@ -14,12 +14,12 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitor.config import Report
-from monitor.deliver import deliver
+from monitor.calendar.deliver import deliver
+from monitor.calendar.periods import Period, zone_name
+from monitor.calendar.schedule import Due, Run, due
 from monitor.exit_status import DONE, OperatorMistake, OutputFailure
-from monitor.periods import Period, zone_name
 from monitor.reporting import Asked, report_of
-from monitor.schedule import Due, Run, due
+from monitor.settings.config import Report
 from monitor.store.report_runs import enter, made
 from monitor.store.sqlite import Record, open_record, reading
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import socket
 
     from monitor.cli.messages import Messages
-    from monitor.launcher import Signals
+    from monitor.live.launcher import Signals
 
 MINUTE: Final = timedelta(minutes=1)
 
@@ -43,7 +43,7 @@ def work(
     *,
     messages: Messages,
 ) -> int:
-    """Make reports until told to end; what is being written is finished first. A job of `monitor.supervisor`."""
+    """Make reports until told to end; what is being written is finished first. A job of `monitor.live.supervisor`."""
     from apscheduler.schedulers.background import BackgroundScheduler
     from apscheduler.triggers.cron import CronTrigger
 

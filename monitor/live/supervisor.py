@@ -1,6 +1,6 @@
 """The service: keeps a handful of workers alive until told to end, and does nothing else.
 
-Strategy: one loop over one queue of signals (`monitor.launcher`). A worker that dies gets new sockets and a new life
+Strategy: one loop over one queue of signals (`launcher`). A worker that dies gets new sockets and a new life
 after a pause that doubles while its lives are short, so that what cannot work costs nothing, and what failed once is
 back within a second. A mistake of the operator is not cured by trying again: told by a worker in its first minute, it
 ends the service. What a worker left undone when it died stands in the record as a gap.
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitor.exit_status import DONE, FAILURE, MISTAKE, OperatorMistake, gravest
-from monitor.launcher import Signals, died, ended, launch
-from monitor.privileges import User
-from monitor.ring import open_socket
+from monitor.live.launcher import Signals, died, ended, launch
+from monitor.live.privileges import User
+from monitor.live.ring import open_socket
 
 if TYPE_CHECKING:
     from monitor.cli.messages import Messages

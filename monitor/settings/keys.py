@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitor.periods import KINDS
-from monitor.settings_shapes import Clock, Crontab, Duration, Place, Server, Size, Url, Zone
+from monitor.calendar.periods import KINDS
+from monitor.settings.shapes import Clock, Crontab, Duration, Place, Server, Size, Url, Zone
 from rules.names import SEVERITIES
 from rules.shape import PORT, Choice, Either, Flag, Key, Keys, Many, Number, Text
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from monitor.aggregate import SAMPLES, Aggregate
-from monitor.corrections import Place, Violating
 from monitor.learned import Learned
+from monitor.live.corrections import Place, Violating
 from rules.verdict import Verdict
 
 HOUR: Final = 3600 * 1_000_000_000

@@ -1,10 +1,10 @@
 """Evidence of live findings: the first packets of their flows, cut out of the recent blocks as soon as a flow violates.
 
-Strategy: a row of a violating flow says where its packets are; they are copied out of `monitor.recent` at once, since
+Strategy: a row of a violating flow says where its packets are; they are copied out of `recent` at once, since
 the blocks go round, and what a later row adds is copied then. A slice is one file a finding, `RULE-FINDING.pcapng`, as
 an audit cuts it. It grows by being written whole beside the old one and put in its place, at most once in `PAUSE`,
 which also lets a flow settle: what it turns out not to be leaves no file. An earlier file of the same finding is gone
-on with. Once a slice has its flows no more is read for it. What a packet may show is `monitor.redaction`'s.
+on with. Once a slice has its flows no more is read for it. What a packet may show is `monitor.live.redaction`'s.
 
 A slice that is written lies beside its place until the record has its SHA-256; the sensor that comes after a killed
 one puts it there or removes it. Another sensor at the same position may write the same file: what it added stays.
@@ -21,16 +21,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from monitor.aggregate import Aggregate
-from monitor.config import EvidenceSettings
-from monitor.corrections import Place, Violating
 from monitor.evidence import Packet, comment_of, in_order, slice_file, slice_packets
 from monitor.exit_status import OutputFailure
 from monitor.learned import Learned
-from monitor.recent import Recent
-from monitor.redaction import kept
+from monitor.live.corrections import Place, Violating
+from monitor.live.recent import Recent
+from monitor.live.redaction import kept
+from monitor.live.watermark import lives
+from monitor.settings.config import EvidenceSettings
 from monitor.store.entry import Deltas, Evidence
 from monitor.store.sqlite import Record
-from monitor.watermark import lives
 from parsers import SERVICES, Engine
 from reports.visible import visible
 from rules.transports import TRANSPORTS

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from monitor.exit_status import DONE, INCONCLUSIVE
-from monitor.ring import KernelCounters, Program, Ring
+from monitor.live.ring import KernelCounters, Program, Ring
 from reports.visible import visible
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from monitor.capture_arguments import SensorName
     from monitor.cli.messages import Messages
-    from monitor.config import EvidenceSettings
-    from monitor.launcher import Signals
+    from monitor.live.launcher import Signals
+    from monitor.settings.config import EvidenceSettings
     from rules.topology import Topology
 
 TICK: Final = 0.25
@@ -53,7 +53,7 @@ class Task:
 
 
 class Session(Protocol):
-    """What the worker needs of `monitor.live.LiveSession`."""
+    """What the worker needs of `monitor.live.session.LiveSession`."""
 
     def feed(self, interface: int, block: bytes) -> None: ...
 
@@ -131,7 +131,7 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
     from monitor.store.sqlite import check_writable
 
     check_writable(task.record)
-    from monitor.live import LiveSession
+    from monitor.live.session import LiveSession
 
     session = LiveSession(
         task.topology, task.sensor, task.interfaces, task.record, evidence=task.evidence, programs=task.programs

@@ -1,7 +1,7 @@
 """Crontab lines of five fields (minute, hour, day of month, month, day of week), and when they fire in a time zone.
 
 Strategy: the fields become sets of numbers; firing is asked of days first, then of the times of a day, and wall times
-become instants by `monitor.periods.instant`, so that every time fires once, also when summer time begins or ends.
+become instants by `periods.instant`, so that every time fires once, also when summer time begins or ends.
 Meaning as in crontab(5) of Vixie's cron: weekdays 0 and 7 are Sunday, and when both day fields are restricted (do not
 begin with `*`) either may fit. Names of three letters may stand wherever numbers do, in ranges, too.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
-from monitor.periods import instant
+from monitor.calendar.periods import instant
 
 MAX_LINE: Final = 200
 """Longest line: five fields of a dozen list entries each fit."""

@@ -13,8 +13,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from monitor.cron import MAX_LINE, parse_cron
-from monitor.periods import zone_named
+from monitor.calendar.cron import MAX_LINE, parse_cron
+from monitor.calendar.periods import zone_named
 from rules.document import Faults, Node, Scalar
 from rules.shape import MAX_NAME, At, Schema, wrong
 

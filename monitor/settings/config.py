@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from monitor.schedule import Schedule
-from monitor.secret import Secret
-from monitor.settings_keys import ELASTICSEARCH, EVIDENCE, LOG, NOT_BUILT, REPORT, SETTINGS
+from monitor.calendar.schedule import Schedule
+from monitor.settings.keys import ELASTICSEARCH, EVIDENCE, LOG, NOT_BUILT, REPORT, SETTINGS
+from monitor.settings.secret import Secret
 from reports.visible import visible
 from rules.catalogue import RULE_IDS
 from rules.document import (

@@ -1,0 +1,1 @@
+"""Reports by the calendar: periods, what is due, and the process that makes it."""
