@@ -90,8 +90,6 @@ NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "reverse-proxy-http-content": ("medium", _XF, f"{_CORE} what a web server answered"),
     "media-cleartext": ("high", _BOTH, f"{_CORE} how random the payload of media is"),
     "cert-no-cdp": ("low", _BOTH, f"{_CORE} where a certificate's revocation list is"),
-    "xmpp-cleartext-not-permitted": ("high", _XF, f"{_CORE} whether a stanza went before TLS"),
-    "xmpp-sasl-without-tls": ("high", _XF, f"{_CORE} whether SASL began before TLS"),
     "federation-discovered-partner-rate": ("low", _XF, f"{_CORE} how many records of TLS each side sent"),
 }
 """Rules to come: id → (severity, positions, what they lack)."""

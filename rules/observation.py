@@ -89,6 +89,13 @@ class StartTls(IntEnum):
     PROCEEDED = 3
 
 
+class XmppClear(IntFlag):
+    """What of a stream went before TLS or without it."""
+
+    STANZA = 1  # message, presence or iq
+    SASL = 2
+
+
 class Validity(IntEnum):
     NONE = 0
     VALID = 1
@@ -118,6 +125,7 @@ class Observation:
     stun: int  # Stun bits
     xmpp_namespace: int  # XmppNamespace
     xmpp_starttls: int  # StartTls
+    xmpp_clear: int  # XmppClear bits
     xmpp_from: int  # name number of the opener's stream header `from`
     xmpp_to: int
     host: int  # name number of the HTTP Host

@@ -133,8 +133,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "hlb-with-nat": "A hardware-balanced Edge pool is translated. Its nodes and virtual addresses must be public.",
     "media-cleartext": "Media that are not encrypted cross a firewall.",
     "cert-no-cdp": "A certificate of ours does not say where its revocation list is.",
-    "xmpp-cleartext-not-permitted": "An XMPP stream went on without TLS where the partner's settings require it.",
-    "xmpp-sasl-without-tls": "SASL began on an XMPP stream before TLS.",
     "xmpp-invalid-negotiation-config": "An XMPP partner has a combination of TLS, SASL and dialback that the product "
     "does not support.",
     "federation-discovered-partner-rate": "A partner that was discovered, not listed, sends more than the site's "

@@ -45,6 +45,7 @@ CITED: Final[Mapping[str, str]] = {
     "SURL": "DNS requirements for simple URLs",
     "TLS": "TLS and MTLS",
     "XCFG": "Create or edit XMPP partner configuration",
+    "XNEG": "Negotiation settings for XMPP federated partners",
 }
 
 

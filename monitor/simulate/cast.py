@@ -322,6 +322,7 @@ class Cast:
             "discovery": federation.discovery,
             "xmpp": self.edge_pool.xmpp.enabled and self.edge_pool.product in (names.LYNC_2013, names.SFB_2015),
             "xmpp partner addresses": any(p.addresses for p in federation.xmpp_partners),
+            "xmpp partner with tls": next((p.tls for p in federation.xmpp_partners if p.addresses), "") == "required",
             # Without addresses these peers are "any", and a federated partner is as good a reading of the same flow.
             "push": federation.push.enabled and topology.product != names.SFB_SE,
             "push addresses": bool(federation.push.addresses),

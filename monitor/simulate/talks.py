@@ -174,21 +174,28 @@ def _http(stage: Stage, talk: Talk) -> Script:
 
 
 def _xmpp(stage: Stage, talk: Talk) -> Script:
-    """Stream headers, STARTTLS, and the rest inside TLS; with `until: features` the opener goes no further."""
+    """Stream headers, STARTTLS, and the rest inside TLS; with `until` the opener stops short of TLS: after the
+    features, after a message in clear (`message`) or after SASL in clear (`auth`)."""
     opener, answerer = (stage.naming.xmpp_domain(talk[end]) for end in ("opener", "answerer"))
     turns = [
         source(messages.xmpp_header(opener, answerer)),
         destination(messages.xmpp_header(answerer, opener, identity=stage.chance.randbytes(8).hex())),
         destination(messages.XMPP_FEATURES, 0.001),
     ]
-    if talk.get("until") == "features":
-        return Script((*turns, source(messages.XMPP_END)))
+    message = messages.xmpp_message(f"carol@{opener}", f"alice@{answerer}")
+    clear: dict[str, list[Turn]] = {
+        "features": [],
+        "message": [source(message)],
+        "auth": [source(messages.xmpp_auth_external(opener)), destination(messages.XMPP_SUCCESS)],
+    }
+    if "until" in talk:
+        return Script((*turns, *clear[talk["until"]]))
     turns += [source(messages.XMPP_STARTTLS), destination(messages.XMPP_PROCEED)]
     inside = [
         (Speaker.SOURCE, messages.xmpp_header(opener, answerer)),
         (Speaker.DESTINATION, messages.xmpp_header(answerer, opener, identity="2")),
         (Speaker.SOURCE, messages.xmpp_auth_external(opener)),
-        (Speaker.SOURCE, messages.xmpp_message(f"carol@{opener}", f"alice@{answerer}")),
+        (Speaker.SOURCE, message),
     ]
     session = connect(stage.vault, _wish(stage, talk), inside)
     return Script((*turns, *session.turns), len(turns))

@@ -203,6 +203,10 @@ pub struct XmppFacts {
     pub from: Option<Text>,
     pub namespace: Option<Text>,
     pub starttls: StartTls,
+    /// A message, presence or iq went in clear.
+    pub clear_stanza: bool,
+    /// SASL began in clear.
+    pub clear_sasl: bool,
 }
 
 #[derive(Debug, Default, Clone)]

@@ -15,7 +15,7 @@ use crate::flow::table::Flow;
 use crate::tables::Tables;
 use crate::text::Text;
 
-pub const WIDTH: usize = 25;
+pub const WIDTH: usize = 26;
 pub type Observation = [u32; WIDTH];
 
 pub const OBSERVATION: [&str; WIDTH] = [
@@ -39,6 +39,7 @@ pub const OBSERVATION: [&str; WIDTH] = [
     "stun",
     "xmpp_namespace",
     "xmpp_starttls",
+    "xmpp_clear",
     "xmpp_from",
     "xmpp_to",
     "host",
@@ -232,6 +233,7 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
             StartTls::Offered => 2,
             StartTls::Proceeded => 3,
         }),
+        xmpp.map_or(0, |xmpp| u32::from(xmpp.clear_stanza) | u32::from(xmpp.clear_sasl) << 1),
         xmpp.map_or(0, |xmpp| name(&xmpp.from)),
         xmpp.map_or(0, |xmpp| name(&xmpp.to)),
         facts.http.as_deref().map_or(0, |http| name(&http.domain)),

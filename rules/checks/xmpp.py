@@ -12,7 +12,7 @@ from rules.components import EdgePool
 from rules.domains import NO_NAME
 from rules.endpoints import Endpoint
 from rules.facts import Facts
-from rules.observation import XmppNamespace
+from rules.observation import XmppClear, XmppNamespace
 from rules.registry import rule
 from rules.topology import XmppPartner, at_least
 
@@ -80,6 +80,53 @@ def xmpp_partner_not_configured(facts: Facts) -> str | None:
     if partner.addresses and not _listed(partner, peer):
         return f"{peer} speaks XMPP for {partner.domain}, which lists other addresses: check who stands there."
     return None
+
+
+def _partner(facts: Facts) -> XmppPartner | None:
+    """The configured partner of a stream at our proxy, by the name it gives itself, else by a listed address."""
+    opened = _peer_opened(facts)
+    if not facts.tcp or opened is None:
+        return None
+    site, peer, domain = facts.site, facts.source if opened else facts.destination, _peer_domain(facts, opened)
+    partners = site.topology.federation.xmpp_partners
+    if domain == NO_NAME:
+        return next((p for p in partners if _listed(p, peer)), None)
+    return next((p for p in partners if site.domains.number(p.domain) == domain), None)
+
+
+@rule(
+    "xmpp-cleartext-not-permitted",
+    severity="high",
+    positions=("external",),
+    text="Messages, presence or queries crossed an XMPP stream without TLS, and the partner's setting `tls` is "
+    "`required`.",
+    sources=("XNEG", "RFC 6120 §5.3.1"),
+    controls=("SC-8", "SC-8(1)", "CM-6"),
+    subject=_subject,
+)
+def xmpp_cleartext_not_permitted(facts: Facts) -> str | None:
+    if not facts.observation.xmpp_clear & XmppClear.STANZA:
+        return None
+    partner = _partner(facts)
+    if partner is None or partner.tls != "required":
+        return None
+    return f"{facts.source} and {facts.destination} exchange XMPP for {partner.domain} in the clear: TLS is required."
+
+
+@rule(
+    "xmpp-sasl-without-tls",
+    severity="high",
+    positions=("external",),
+    text="SASL began on an XMPP stream at the Edge's proxy before TLS, which it needs whatever the partner's settings "
+    "are.",
+    sources=("XNEG", "RFC 6120 §13.8.3"),
+    controls=("SC-8", "SC-8(1)"),
+    subject=_subject,
+)
+def xmpp_sasl_without_tls(facts: Facts) -> str | None:
+    if not facts.tcp or not facts.observation.xmpp_clear & XmppClear.SASL or _peer_opened(facts) is None:
+        return None
+    return f"{facts.source} and {facts.destination} began SASL on {facts.at_port} in the clear: let TLS come first."
 
 
 @rule(

@@ -23,6 +23,7 @@ from rules.observation import (
     StartTls,
     Stun,
     Tls,
+    XmppClear,
     XmppNamespace,
 )
 from rules.services import service_number
@@ -98,6 +99,12 @@ def xmpp(source: int = 0, target: int = 0, **more: Any) -> dict[str, Any]:
         xmpp_to=target,
         **more,
     )
+
+
+def clear_xmpp(clear: XmppClear, source: int = 0, target: int = 0) -> dict[str, Any]:
+    """A server stream without TLS, and what went over it."""
+    wire = spoken("xmpp", xmpp_namespace=XmppNamespace.SERVER, xmpp_starttls=StartTls.OFFERED)
+    return {**wire, "xmpp_clear": clear, "xmpp_from": source, "xmpp_to": target}
 
 
 class Bench:

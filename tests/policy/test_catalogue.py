@@ -77,8 +77,6 @@ WAITING = {
     "reverse-proxy-http-content",
     "media-cleartext",
     "cert-no-cdp",
-    "xmpp-cleartext-not-permitted",
-    "xmpp-sasl-without-tls",
     "federation-discovered-partner-rate",
 }
 """Rules that no flow is judged by yet; the list may only shrink."""

@@ -57,6 +57,7 @@ def observations(bench: Bench) -> st.SearchStrategy[Observation]:
         stun=st.integers(0, 255),
         xmpp_namespace=st.sampled_from(XmppNamespace),
         xmpp_starttls=st.sampled_from(StartTls),
+        xmpp_clear=st.integers(0, 3),
         xmpp_from=name,
         xmpp_to=name,
         host=name,

@@ -15,7 +15,7 @@ import pytest
 
 from rules.catalogue import catalogue
 from rules.components import Provider
-from rules.observation import Answered, Evidence, Initiator, Mutual, Payload, Stun, Tls, XmppNamespace
+from rules.observation import Answered, Evidence, Initiator, Mutual, Payload, Stun, Tls, XmppClear, XmppNamespace
 from rules.registry import registered
 from rules.topology import Topology
 from tests.policy.flows import (
@@ -36,6 +36,7 @@ from tests.policy.flows import (
     TURN,
     UNANSWERED,
     Bench,
+    clear_xmpp,
     contoso,
     spoken,
     unknown,
@@ -243,6 +244,11 @@ TRIPS: dict[str, list[Flow]] = {
     "xmpp-client-port": [
         ("192.0.2.25:49000", "203.0.113.10:5222/tcp", xmpp()),
         ("192.0.2.25:49000", "203.0.113.10:5269/tcp", {**xmpp(3, 3), "xmpp_namespace": XmppNamespace.CLIENT}),
+    ],
+    "xmpp-sasl-without-tls": [
+        ("198.51.100.69:49000", "203.0.113.10:5269/tcp", clear_xmpp(XmppClear.SASL)),
+        ("203.0.113.10:49000", "198.51.100.69:5269/tcp", clear_xmpp(XmppClear.SASL | XmppClear.STANZA)),
+        ("198.51.100.99:49000", "203.0.113.10:5269/tcp", clear_xmpp(XmppClear.SASL)),  # whoever it is
     ],
     "xmpp-wrong-ip": [
         ("198.51.100.69:49000", "203.0.113.30:5269/tcp", xmpp(3, 3)),
@@ -494,6 +500,11 @@ MISSES: dict[str, list[Flow]] = {
         ("192.0.2.25:49000", "203.0.113.10:5222/tcp", UNANSWERED),
         ("192.0.2.25:49000", "203.0.113.10:5223/tcp", TLS),
     ],
+    "xmpp-sasl-without-tls": [
+        ("198.51.100.69:49000", "203.0.113.10:5269/tcp", xmpp()),
+        ("198.51.100.69:49000", "203.0.113.10:5269/tcp", clear_xmpp(XmppClear.STANZA)),
+        ("198.51.100.69:49000", "203.0.113.40:5269/tcp", clear_xmpp(XmppClear.SASL)),  # no proxy of ours
+    ],
     "xmpp-wrong-ip": [
         ("198.51.100.69:49000", "203.0.113.10:5269/tcp", xmpp(3, 3)),
         ("198.51.100.69:49000", "203.0.113.30:5222/tcp", xmpp(3, 3)),
@@ -571,6 +582,7 @@ def test_every_built_rule_has_both_kinds_of_flow() -> None:
 
 OTHER_SITES = {
     "xmpp-partner-not-configured": "test_rules.py",  # below: partners of several kinds
+    "xmpp-cleartext-not-permitted": "test_rules.py",  # below: what the partner's settings ask
     "federation-partner-not-allowed": "test_rules.py",  # below: discovery off
     "federation-disabled-5061": "test_rules.py",  # below: federation off
     "xmpp-unsupported-version": "test_rules.py",  # below: 2019
@@ -643,6 +655,32 @@ def test_xmpp_partner(far: str, domain: str, addresses: bool, fires: bool, peer_
     if fires:
         column = "edgewarden.xmpp.from" if peer_opens else "edgewarden.xmpp.to"
         assert verdict.hits[0].subject_column == (column if domain else None)
+
+
+@pytest.mark.parametrize(
+    ("tls", "clear", "domain", "far", "fires"),
+    [
+        ("required", XmppClear.STANZA, "woodgrove.example", "198.51.100.69", True),
+        ("required", XmppClear.STANZA | XmppClear.SASL, "woodgrove.example", "198.51.100.69", True),
+        ("required", XmppClear.STANZA, "", "198.51.100.69", True),  # joined late: the address says who it is
+        ("required", XmppClear.STANZA, "", "198.51.100.99", False),
+        ("required", XmppClear.STANZA, "evil.example", "198.51.100.69", False),  # no partner: another rule's
+        ("required", XmppClear.SASL, "woodgrove.example", "198.51.100.69", False),
+        ("required", XmppClear(0), "woodgrove.example", "198.51.100.69", False),
+        ("optional", XmppClear.STANZA, "woodgrove.example", "198.51.100.69", False),
+        ("unsupported", XmppClear.STANZA, "woodgrove.example", "198.51.100.69", False),
+    ],
+)
+@pytest.mark.parametrize("peer_opens", [True, False])
+def test_xmpp_in_the_clear(tls: str, clear: XmppClear, domain: str, far: str, fires: bool, peer_opens: bool) -> None:
+    bench = Bench(with_partners(tls=tls))
+    number = bench.site.domains.number(domain) if domain else 0
+    if peer_opens:
+        verdict = bench.judge(f"{far}:38000", "203.0.113.10:5269/tcp", clear_xmpp(clear, number, 3))
+    else:
+        verdict = bench.judge("203.0.113.10:38000", f"{far}:5269/tcp", clear_xmpp(clear, 3, number))
+    assert ("xmpp-cleartext-not-permitted" in verdict.rules) is fires, verdict
+    assert ("xmpp-sasl-without-tls" in verdict.rules) is bool(clear & XmppClear.SASL)
 
 
 def changed_pool(**changes: Any) -> Bench:

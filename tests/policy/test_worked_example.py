@@ -10,8 +10,23 @@ from typing import Any
 
 import pytest
 
+from rules.observation import XmppClear
 from rules.verdict import ALLOWED, VIOLATION
-from tests.policy.flows import DNS, HTTP, MTLS, PSEUDO_TLS, RTP, SILENT, SIP, TLS, TURN, Bench, unknown, xmpp
+from tests.policy.flows import (
+    DNS,
+    HTTP,
+    MTLS,
+    PSEUDO_TLS,
+    RTP,
+    SILENT,
+    SIP,
+    TLS,
+    TURN,
+    Bench,
+    clear_xmpp,
+    unknown,
+    xmpp,
+)
 
 CLEAN = [
     ("192.0.2.25:50112", "203.0.113.10:443/tcp", TLS, "ext-access-client-sip"),
@@ -111,6 +126,13 @@ VIOLATING = {
         ["internal-port-exposed"],
     ),
     "V8": ("198.51.100.99:38001", "203.0.113.10:5269/tcp", "evil.example", ["xmpp-partner-not-configured"], []),
+    "V9": (
+        "198.51.100.69:38002",
+        "203.0.113.10:5269/tcp",
+        clear_xmpp(XmppClear.STANZA),
+        ["xmpp-cleartext-not-permitted"],
+        [],
+    ),
     "V10": (
         "172.25.33.10:49003",
         "192.168.10.91:23456/tcp",

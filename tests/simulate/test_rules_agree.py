@@ -18,7 +18,7 @@ from monitor.simulate.naming import Naming
 from monitor.simulate.table import Scenario, sheets
 from rules.detail import NO_DETAIL, Certificate, Detail, use_of
 from rules.load import load
-from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls, Validity
+from rules.observation import Answered, Initiator, Mutual, Payload, Stun, Tls, Validity, XmppClear
 from rules.verdict import Verdict
 from tests.policy.flows import (
     CHECK,
@@ -29,6 +29,7 @@ from tests.policy.flows import (
     TLS_RECORDS,
     TURN,
     Bench,
+    clear_xmpp,
     contoso,
     spoken,
     unknown,
@@ -95,7 +96,9 @@ def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
         case "rtp":
             wire = RTP
         case "xmpp":
-            wire = xmpp(*(names[talk[end]] for end in ("opener", "answerer")))
+            ends = [names[talk[end]] for end in ("opener", "answerer")]
+            clear = {"features": XmppClear(0), "message": XmppClear.STANZA, "auth": XmppClear.SASL}
+            wire = clear_xmpp(clear[talk["until"]], *ends) if "until" in talk else xmpp(*ends)
         case "octets" if is_turn(talk):
             wire = TURN
         case "octets" | "dice":

@@ -95,6 +95,7 @@ fn full() -> Record {
         from: text("fabrikam.com"),
         namespace: text("jabber:server"),
         starttls: StartTls::Proceeded,
+        ..XmppFacts::default()
     }));
     facts.http = Some(Box::new(HttpFacts {
         method: text("GET"),

@@ -2,8 +2,8 @@
 //!
 //! Strategy: a tokenizer of our own over the tags, never a document: text is dropped as it comes, a tag is looked at once
 //! it is whole, only the depth is kept. What matters are the attributes of the opener's stream header, whether STARTTLS
-//! was offered and whether it proceeded, which hands the connection to TLS. Stanzas of a stream that was joined late are
-//! recognised, but tell nothing more.
+//! was offered and whether it proceeded, which hands the connection to TLS; and of what went before, whether stanzas or SASL
+//! were among it.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ use crate::text::Text;
 
 const STREAMS: &[u8] = b"http://etherx.jabber.org/streams";
 const TLS: &[u8] = b"urn:ietf:params:xml:ns:xmpp-tls";
+const SASL: &[u8] = b"urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// UTF-8's byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -276,6 +277,14 @@ fn xmpp<'a>(context: &'a mut Context<'_>) -> &'a mut XmppFacts {
     context.facts.xmpp.get_or_insert_with(Box::default)
 }
 
+/// Notes what went in clear; behind `<proceed>` nothing does.
+fn note_clear(context: &mut Context<'_>, what: fn(&mut XmppFacts) -> &mut bool) {
+    let facts = xmpp(context);
+    if facts.starttls != StartTls::Proceeded {
+        *what(facts) = true;
+    }
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Direction {
     /// Elements open below the stream.
@@ -353,15 +362,15 @@ impl Reader {
         if !tag.is_empty_element() {
             own.depth = depth.saturating_add(1);
         }
-        let of_tls = || tag.attributes().any(|(_, value)| value == TLS);
+        let of = |namespace: &[u8]| tag.attributes().any(|(_, value)| value == namespace);
         match tag.local_name() {
             // Offered in <stream:features/> (RFC 6120 5.4.1), sent by the opener as a child of the stream (5.4.2.1).
-            b"starttls" if depth <= 1 && of_tls() => {
+            b"starttls" if depth <= 1 && of(TLS) => {
                 let facts = xmpp(context);
                 facts.starttls = facts.starttls.max(StartTls::Offered);
                 Next::Go
             }
-            b"proceed" if depth == 0 && of_tls() && self.opener != Some(side) => {
+            b"proceed" if depth == 0 && of(TLS) && self.opener != Some(side) => {
                 xmpp(context).starttls = StartTls::Proceeded;
                 // Written as an empty element by all; with an end tag TLS begins after that.
                 if tag.is_empty_element() {
@@ -370,8 +379,15 @@ impl Reader {
                     Next::Go
                 }
             }
-            // SASL has begun in clear: no TLS follows on this connection (RFC 6120 5.3.4).
-            b"auth" | b"success" if depth == 0 => Next::Done,
+            // No TLS follows on this connection (RFC 6120 5.3.4), but the stream begins anew and stanzas may follow.
+            b"auth" | b"success" if depth == 0 && of(SASL) => {
+                note_clear(context, |facts| &mut facts.clear_sasl);
+                Next::Go
+            }
+            b"message" | b"presence" | b"iq" if depth == 0 => {
+                note_clear(context, |facts| &mut facts.clear_stanza);
+                Next::Go
+            }
             _ => Next::Go,
         }
     }

@@ -105,14 +105,48 @@ fn dialback_in_clear() {
     );
 }
 
+const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>";
+const MESSAGE: &str = "<message from='juliet@im.example.com/balcony' to='romeo@example.net'><body>x</body></message>";
+
 #[test]
-fn sasl_in_clear_ends_the_reading() {
-    let told = told(&[
-        (A, OPEN),
-        (B, ANSWER),
-        (A, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='X'/>"),
-    ]);
-    assert_eq!(told.step, Step::Done);
+fn what_goes_in_clear_is_noted() {
+    let clear = |turns: &[(Side, &str)]| {
+        let xmpp = told(&[&[(A, OPEN), (B, ANSWER), (B, FEATURES)], turns].concat())
+            .facts
+            .xmpp
+            .unwrap();
+        (xmpp.clear_stanza, xmpp.clear_sasl)
+    };
+    assert_eq!(clear(&[(A, MESSAGE)]), (true, false));
+    assert_eq!(clear(&[(B, "<presence from='a@b.test'/>")]), (true, false));
+    assert_eq!(clear(&[(A, "<iq type='get' id='1'><ping/></iq>")]), (true, false));
+    assert_eq!(clear(&[(A, AUTH)]), (false, true));
+    // RFC 6120 6.4.6 and 9.2.2: the answer to it, where the opener's side was not captured.
+    let success = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+    assert_eq!(clear(&[(B, success)]), (false, true));
+    // The stream begins anew after SASL, and its stanzas follow.
+    assert_eq!(
+        clear(&[(A, AUTH), (B, success), (A, OPEN), (B, ANSWER), (A, MESSAGE)]),
+        (true, true)
+    );
+    for harmless in [
+        "<db:result from='a.test' to='b.test'>98d6</db:result>",
+        "<x><message to='a@b.test'/></x>",
+        "<auth xmlns='other'/>",
+        "</message>",
+        "<messages/>",
+        "<x><![CDATA[<message/>]]></x>",
+        "<x a='<message/>'/>",
+    ] {
+        assert_eq!(clear(&[(A, harmless)]), (false, false), "{harmless}");
+    }
+    // Behind STARTTLS nothing is in clear, though it be readable.
+    let proceed = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'>";
+    assert_eq!(
+        clear(&[(A, STARTTLS), (B, PROCEED), (A, MESSAGE), (A, AUTH)]),
+        (false, false)
+    );
+    assert_eq!(clear(&[(A, STARTTLS), (B, proceed), (A, MESSAGE)]), (false, false));
 }
 
 #[test]
