@@ -395,7 +395,8 @@ def test_discovery_that_is_off_admits_listed_partners_alone() -> None:
     listed = Bench(replace(topology, federation=replace(topology.federation, discovery=False)))
     assert listed.judge("198.51.100.10:41000", "203.0.113.10:5061/tcp", MTLS).verdict == ALLOWED
     assert listed.judge("192.0.2.9:41000", "203.0.113.10:5061/tcp", MTLS).path is None
-    assert listed.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", MTLS).verdict == ALLOWED
+    out = listed.judge("203.0.113.10:41000", "192.0.2.9:5061/tcp", MTLS)
+    assert (out.path, out.rules) == ("ext-access-federation-out", ("federation-partner-not-allowed",))
     nameless = replace(topology.federation.sip_partners[0], access=())
     federation = replace(topology.federation, discovery=False, sip_partners=(nameless,))
     anybody = Bench(replace(topology, federation=federation))
