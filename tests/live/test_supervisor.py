@@ -62,7 +62,12 @@ class Service:
         self.log = folder.parent / f"{folder.name}.log"
         folder.mkdir()
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", SERVICE, str(folder), *names], cwd=ROOT, stderr=log)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVICE, str(folder), *names],
+                cwd=ROOT,
+                stderr=log,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests may run as a background job
+            )
         self.names = names
 
     def workers(self, name: str) -> list[int]:
