@@ -1,0 +1,100 @@
+"""The worked example as other sites: what one switch, plan or product changes, by names that the tables of flows use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
+
+from rules.components import Balancers, Office365, Provider
+from rules.site_policy import RuleSeverity
+from rules.topology import Topology
+from tests.policy.flows import contoso
+from tests.policy.test_balancing import balanced
+from tests.topology.plans import contoso_as
+
+
+def _pool(**changes: Any) -> Topology:
+    topology = contoso()
+    return replace(topology, edge_pools=(replace(topology.edge_pools[0], **changes),))
+
+
+def _federation(topology: Topology, **changes: Any) -> Topology:
+    return replace(topology, federation=replace(topology.federation, **changes))
+
+
+def _policy(topology: Topology, **changes: Any) -> Topology:
+    return replace(topology, policy=replace(topology.policy, **changes))
+
+
+def _xmpp_partner(**changes: Any) -> Topology:
+    topology = contoso()
+    return _federation(topology, xmpp_partners=(replace(topology.federation.xmpp_partners[0], **changes),))
+
+
+def _product(product: str, **changes: Any) -> Topology:
+    return replace(_pool(product=product, **changes), product=product)
+
+
+def _hybrid(topology: Topology) -> Topology:
+    """The cloud's signalling at .201, its media at .202."""
+    sip, media = ip_network("198.51.100.201/32"), ip_network("198.51.100.202/32")
+    return _federation(topology, office365=Office365(enabled=True, sip=(sip,), media=(media,)))
+
+
+def _public_im() -> Topology:
+    provider = Provider(enabled=True, addresses=(ip_network("198.51.100.150/32"),))
+    return _federation(contoso(), public_im=provider)
+
+
+def _older_edge_beside() -> Topology:
+    topology = contoso()
+    newer = replace(topology.edge_pools[0], fqdn="new.contoso.net", product="sfb-2019", members=())
+    return replace(topology, edge_pools=(*topology.edge_pools, newer))
+
+
+def _owas_outside() -> Topology:
+    topology = contoso()
+    farm = replace(topology.office_web_apps[0], address=(ip_address("203.0.113.60"),))
+    return replace(topology, office_web_apps=(farm,))
+
+
+def _behind() -> Topology:
+    """Balanced; the balancer puts .90 in place of a client, its own address is .91."""
+    balancer = Balancers(external_snat=(ip_address("203.0.113.90"),), self_addresses=(ip_address("203.0.113.91"),))
+    return replace(contoso_as("hlb"), lb=balancer)
+
+
+SITES: Final[dict[str, Callable[[], Topology]]] = {
+    "contoso": contoso,
+    "single-ip": lambda: contoso_as("single-ip"),
+    "hlb": balanced,
+    "hlb-out": lambda: _policy(balanced(), optional_paths=("int-hlb-av-tcp-out",)),
+    "behind": _behind,
+    "no-director": lambda: contoso_as("no-director"),
+    "documented-open": lambda: _policy(contoso(), director_bypass="documented-open"),
+    "sfb-2015": lambda: _product("sfb-2015", skype_search=True),
+    "sfb-2019": lambda: _product("sfb-2019"),
+    "older-edge-beside": _older_edge_beside,
+    "hybrid": lambda: _hybrid(contoso()),
+    "hybrid-2019": lambda: _hybrid(_product("sfb-2019")),
+    "public-im": _public_im,
+    "no-federation": lambda: _federation(contoso(), enabled=False),
+    "unpublished": lambda: _pool(federation=False),
+    "listed-partners": lambda: _federation(contoso(), discovery=False),
+    "no-mobility": lambda: replace(contoso(), mobility=False),
+    "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
+    "private-ca": lambda: _policy(contoso(), private_cas=("Contoso Private CA",)),
+    "certificate-optional": lambda: _policy(contoso(), rules=(RuleSeverity("mtls-client-cert-missing", "off"),)),
+    "owas-outside": _owas_outside,
+    "xmpp-optional": lambda: _xmpp_partner(tls="optional"),
+    "xmpp-unsupported": lambda: _xmpp_partner(tls="unsupported"),
+    "xmpp-anywhere": lambda: _xmpp_partner(addresses=()),
+}
+
+
+@cache
+def site(name: str) -> Topology:
+    return SITES[name]()
