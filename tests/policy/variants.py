@@ -1,4 +1,4 @@
-"""The worked example as other sites: what one switch, plan or product changes, by names that the tables of flows use."""
+"""The worked example as other sites: what one switch, plan or product changes, by names that the tables use."""
 
 from __future__ import annotations
 
