@@ -2,7 +2,8 @@
 
 Strategy: beside the aggregate of each sensor stands a keeper of judged rows, `KEPT` of them at most; a run with more is
 joined as far as they reach, since what two sensors show once they show again. When all is read the rows become
-`rules.sights`, and each finding refers to rows of theirs, which are its samples and evidence like any other's.
+`rules.sights`, and each finding refers to rows of theirs, which are its samples and evidence like any other's. Live
+sensors make sights and findings of their rows by the same functions (`monitor.live.minutes`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from rules.catalogue import sort_key
 from rules.correlate import correlate
 from rules.facts import Site
 from rules.observation import Answered, Observation, Tls
-from rules.sights import Sight, Sights
+from rules.registry import Rule
+from rules.sights import Joined, Sight, Sights
 from rules.transports import TRANSPORTS, UDP
 from rules.verdict import OUT_OF_SCOPE, Hit, Verdict, finding_id
 
@@ -49,7 +51,7 @@ class Kept:
 
     def rows(self, batch: Any, replay: Replay) -> None:
         self._sink.rows(batch, replay)
-        self._wanted.extend(_wanted(verdict) for verdict in replay.verdicts[len(self._wanted) :])
+        self._wanted.extend(wanted(verdict) for verdict in replay.verdicts[len(self._wanted) :])
         if self._left:
             chosen = batch.filter(pa.array(self._wanted).take(batch["observation"])).slice(0, self._left)
             self._left -= chosen.num_rows
@@ -62,7 +64,7 @@ class Kept:
         return pa.Table.from_batches(self._batches).combine_chunks() if self._batches else None
 
 
-def _wanted(verdict: Verdict) -> bool:
+def wanted(verdict: Verdict) -> bool:
     """Judged flows; and from Director to Front End, where what should have ended at the Director goes on."""
     behind = (verdict.source.role, verdict.destination.role) == (names.DIRECTOR, names.FE)
     return verdict.verdict != OUT_OF_SCOPE or behind
@@ -83,7 +85,7 @@ def together(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> Together:
         sight
         for number, ((learned, _), table) in enumerate(zip(kept, tables, strict=True))
         if table is not None
-        for sight in _sights(site, number, learned, table)
+        for sight in sights_of(site, number, learned, table)
     ]
     told = list(correlate(Sights(site, tuple(sights))))
     beside: dict[tuple[int, int], set[tuple[str, str]]] = {}
@@ -103,14 +105,13 @@ def together(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> Together:
         first = joined.sights[0]
         learned, row = kept[first.sensor][0], rows[first.sensor, first.ref]
         verdict = learned.verdicts[row["observation"][0].as_py()]
-        port = site.port_or_class(first.destination, first.transport, site.ports.representative(first.port))
-        service = SERVICES[row["network.protocol"][0].as_py() or 0]
-        hit = Hit(rule.id, severity, joined.reason, None, None, port, service)
-        transport = TRANSPORTS[first.transport]
-        key = finding_id(rule.id, first.position, verdict.source, verdict.destination, transport, port, service)
-        _, finding = found.setdefault(key, (learned, Finding(key, first.position, transport, "", hit, verdict)))
+        finding = finding_of(site, rule, severity, joined, verdict)
+        _, finding = found.setdefault(finding.id, (learned, finding))
         for sight in joined.sights:
-            _add(finding, kept[sight.sensor][0], rows[sight.sensor, sight.ref], sight)
+            add(finding, sight)
+            row = rows[sight.sensor, sight.ref]
+            finding.samples.append((sample_key(row), row, kept[sight.sensor][0]))
+            finding.ends.update((("source", sight.source_ip), ("destination", sight.destination_ip)))
     for _, finding in found.values():
         finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
         del finding.samples[SAMPLES:]
@@ -136,30 +137,38 @@ def key_of(row: Any) -> Key:
     return (*times, row["network.transport"][0].as_py(), *ends)
 
 
-def _add(finding: Finding, learned: Learned, row: Any, sight: Sight) -> None:
+def finding_of(site: Site, rule: Rule, severity: str, joined: Joined, verdict: Verdict) -> Finding:
+    """A finding over several flows, with none of them yet. verdict: of its first one."""
+    first = joined.sights[0]
+    port = site.port_or_class(first.destination, first.transport, site.ports.representative(first.port))
+    hit = Hit(rule.id, severity, joined.reason, None, None, port, first.service)
+    transport = TRANSPORTS[first.transport]
+    ends = (verdict.source, verdict.destination)
+    key = finding_id(rule.id, first.position, *ends, transport, port, first.service)
+    return Finding(key, first.position, transport, "", hit, verdict)
+
+
+def add(finding: Finding, sight: Sight) -> None:
     """A flow that takes part."""
-    octets = row["source.bytes"][0].as_py() + row["destination.bytes"][0].as_py()
     packets = sight.source_packets + sight.destination_packets
     part = finding.quarters.setdefault(sight.start // QUARTER, Part(finding.hit, finding.verdict))
     for sums, ports in ((finding.sums, finding.ports), (part.sums, part.ports)):
-        sums.add(1, packets, octets, sight.start, row["event.end"].cast(pa.int64())[0].as_py())
+        sums.add(1, packets, sight.octets, sight.start, sight.last)
         ports.add(sight.port or None)
-    finding.samples.append((sample_key(row), row, learned))
-    finding.ends.update((end, row[f"{end}.ip"][0].as_py()) for end in ("source", "destination"))
 
 
-def _sights(site: Site, number: int, learned: Learned, table: Any) -> Iterator[Sight]:
-    """The kept rows of one sensor as plain values, their places as `ref`."""
+def sights_of(site: Site, number: int, learned: Learned, table: Any) -> Iterator[Sight]:
+    """Rows of one sensor as plain values, their places as `ref`."""
     columns = {
         name: table[name].to_pylist()
         for name in (
-            *("observation", "source.ip", "destination.ip", "source.port", "destination.port"),
-            *("source.packets", "destination.packets", "edgewarden.stun.method", "edgewarden.stun.transaction_id"),
-            *("edgewarden.sip.call_id", "tls.server.hash.sha256", "join.isn.source", "join.isn.destination"),
-            *("join.client_random", "join.first_payload"),
+            *("observation", "source.ip", "destination.ip", "source.port", "destination.port", "network.protocol"),
+            *("source.packets", "destination.packets", "source.bytes", "destination.bytes"),
+            *("edgewarden.stun.method", "edgewarden.stun.transaction_id", "tls.server.hash.sha256"),
+            *("join.isn.source", "join.isn.destination", "join.client_random", "join.first_payload"),
         )
     }
-    starts = table["event.start"].cast(pa.int64()).to_pylist()
+    starts, ends = (table[name].cast(pa.int64()).to_pylist() for name in ("event.start", "event.end"))
     sensor = learned.sensor
     for ref, values in enumerate(zip(*columns.values(), strict=True)):
         row: dict[str, Any] = dict(zip(columns, values, strict=True))
@@ -194,8 +203,10 @@ def _sights(site: Site, number: int, learned: Learned, table: Any) -> Iterator[S
             isn=isn if None not in isn else None,
             client_random=row["join.client_random"],
             transaction=row["edgewarden.stun.transaction_id"] if seen.transport == UDP else None,
-            call=row["edgewarden.sip.call_id"],
             first_payload=row["join.first_payload"],
+            service=SERVICES[row["network.protocol"] or 0],
+            octets=row["source.bytes"] + row["destination.bytes"],
+            last=ends[ref],
         )
 
 

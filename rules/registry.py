@@ -14,7 +14,7 @@ from typing import Final
 
 from rules.controls import crosswalk
 from rules.facts import Facts
-from rules.sights import Joined, Sights
+from rules.sights import Joined, Keeping, Sights
 from rules.topology import Topology
 
 Check = Callable[[Facts], str | None]
@@ -41,9 +41,10 @@ class Rule:
     graver: Callable[[Facts], str | None] | None = None  # severity of a flow that is worse than the default
     names_ends: bool = False  # makes a flow judged that neither crosses a firewall nor fits a row (contract 2.2)
     of_silence: bool = False  # says that nobody answered: nothing before the flow has ended, nothing on a one-way tap
-    join: Join | None = None  # over several flows, when a run has ended; `check` then holds on no single one
+    join: Join | None = None  # over several flows, when a run has ended, and live every minute
     all_positions: bool = False  # needs a sensor at each of its positions
     single: bool = True  # may hold on one flow
+    keeps: Keeping | None = None  # what `join` needs of flows of earlier minutes
 
     def default_severity(self, topology: Topology | None) -> str:
         if topology is None or self.severity_on is None:
@@ -114,6 +115,7 @@ def joined(
     sources: tuple[str, ...],
     controls: tuple[str, ...],
     all_positions: bool = False,
+    keeps: Keeping | None = None,
 ) -> Callable[[Join], Join]:
     """Enter a rule over several flows. ValueError when the id is taken."""
 
@@ -131,6 +133,7 @@ def joined(
             join=join,
             all_positions=all_positions,
             single=False,
+            keeps=keeps,
         )
         return join
 

@@ -4,6 +4,9 @@ Strategy: one plain value a flow, with the keys that a firewall, relay or balanc
 legs of one conversation by such a key; clocks of two sensors may differ, so the difference that most joined legs of a
 pair of sensors show is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in memory, as
 long as the list it is given.
+
+Live, a rule is asked every minute, with the flows of the last two. One that compares over longer says what it needs of
+earlier flows (`Keeping`): a few of each kind, for a day or an hour.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ CLOCKS: Final = 300_000_000_000
 """Nanoseconds by which two clocks may differ: beyond five minutes neither logs nor captures can be compared."""
 
 MINUTE: Final = 60_000_000_000
+
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
 
 TAKING_PART: Final = 1000
 """Flows that a finding over several refers to."""
@@ -61,8 +67,10 @@ class Sight:
     isn: tuple[int, int] | None = None
     client_random: str | None = None
     transaction: str | None = None  # STUN
-    call: str | None = None  # SIP Call-ID
     first_payload: int | None = None
+    service: str = ""  # recognised first
+    octets: int = 0
+    last: int = 0  # ns
 
     @property
     def five(self) -> Hashable:
@@ -75,6 +83,21 @@ class Joined:
 
     reason: str
     sights: tuple[Sight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a rule needs of flows that are no more, while traffic goes on: of each `kind` (None: it needs none) the
+    first `most`, for `span` nanoseconds."""
+
+    kind: Callable[[Site, Sight], Hashable | None]
+    most: int = 1
+    span: int = DAY
+
+
+def in_order(sights: Iterable[Sight]) -> list[Sight]:
+    """By their beginning, whoever looks: the first flow of a finding over several decides what it is called."""
+    return sorted(sights, key=lambda s: (s.start, s.position, s.side or "", s.source_ip, s.source_port, s.port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +121,7 @@ class Sights:
 
 
 def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> Iterator[tuple[Sight, Sight]]:
-    """Each two flows that share a key and are no two views of the same packets, the earlier sensor first."""
+    """Each two flows that share a key and are no two views of the same packets, in the order given."""
     groups: dict[Hashable, list[Sight]] = defaultdict(list)
     for sight in chosen:
         shared = key(sight)

@@ -133,11 +133,12 @@ def edge_as_router(sights: Sights) -> Iterator[Joined]:
     for one, other in sights.one_connection(sights.at("external", "internal")):
         if one.five != other.five or one.position == other.position:
             continue
-        if one.source.zone in (names.EXTERNAL, names.PERIMETER_EXT) and one.destination.inside:
+        outer, inner = (one, other) if one.position == "external" else (other, one)
+        if outer.source.zone in (names.EXTERNAL, names.PERIMETER_EXT) and outer.destination.inside:
             yield Joined(
-                f"{one.source} reached {one.destination} through both firewalls unchanged: "
+                f"{outer.source} reached {outer.destination} through both firewalls unchanged: "
                 "take away every route between the perimeter networks, an Edge never forwards.",
-                (one, other),
+                (outer, inner),
             )
 
 

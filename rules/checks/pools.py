@@ -1,32 +1,36 @@
 """Rules that compare flows of a pool, or of all pools: what each alone may do, and together they must not.
 
 Strategy: gather what was seen of each member, and say something only when two things were seen that cannot both be
-right. What was not seen proves nothing.
+right. What was not seen proves nothing. What a flow shows of a member is one function for each rule, which also says of
+what kind the flow is for the memory of a live sensor.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rules import names
-from rules.components import EdgePool
+from rules.facts import Site
 from rules.registry import joined
-from rules.sights import Joined, Sight, Sights
+from rules.sights import TAKING_PART, Joined, Keeping, Sight, Sights
 
 
-def _federating(sights: Sights) -> Iterator[tuple[EdgePool, Sight]]:
-    """Completed TLS between the Internet and the federation port of an Access Edge, either way; push aside."""
-    for sight in sights.at("external"):
-        for own, far, port in (
-            (sight.destination, sight.source, None),
-            (sight.source, sight.destination, 5061),
-        ):
-            pool = sights.site.edge_pool_of(own, *names.ACCESS_EDGE)
-            if pool is None or pool.single_ip or far.zone != names.EXTERNAL or not sight.established:
-                continue
-            if sight.port == (port or pool.access.federation_port) and sight.path != "ext-access-push-out":
-                yield pool, sight
+def _federating(site: Site, sight: Sight) -> str | None:
+    """The pool of a completed TLS between the Internet and the federation port of an Access Edge, either way; push
+    aside."""
+    if sight.position != "external" or not sight.established or sight.path == "ext-access-push-out":
+        return None
+    for own, far, port in (
+        (sight.destination, sight.source, None),
+        (sight.source, sight.destination, 5061),
+    ):
+        pool = site.edge_pool_of(own, *names.ACCESS_EDGE)
+        if pool is None or pool.single_ip or far.zone != names.EXTERNAL:
+            continue
+        if sight.port == (port or pool.access.federation_port):
+            return pool.fqdn
+    return None
 
 
 @joined(
@@ -36,15 +40,35 @@ def _federating(sights: Sights) -> Iterator[tuple[EdgePool, Sight]]:
     text="Federation runs over more than one Edge pool. Only one may be published for it in an organisation.",
     sources=("TOPO",),
     controls=("CM-6", "AC-4"),
+    keeps=Keeping(_federating, most=TAKING_PART),
 )
 def edge_multiple_federation_routes(sights: Sights) -> Iterator[Joined]:
+    pools, flows = _side_by_side(sights, _federating)
+    if len(pools) > 1:
+        yield Joined(f"Federation runs over {' and '.join(pools)}: publish one pool for it.", flows)
+
+
+def _side_by_side(sights: Sights, place: Callable[[Site, Sight], str | None]) -> tuple[list[str], tuple[Sight, ...]]:
+    """The places that flows have, and those flows, the first of each place before the others."""
     seen: dict[str, list[Sight]] = defaultdict(list)
-    for pool, sight in _federating(sights):
-        seen[pool.fqdn].append(sight)
-    if len(seen) > 1:
-        first = tuple(flows[0] for flows in seen.values())
-        rest = tuple(sight for flows in seen.values() for sight in flows[1:])
-        yield Joined(f"Federation runs over {' and '.join(sorted(seen))}: publish one pool for it.", (*first, *rest))
+    for sight in sights.all:
+        where = place(sights.site, sight)
+        if where is not None:
+            seen[where].append(sight)
+    first = (flows[0] for flows in seen.values())
+    rest = (sight for flows in seen.values() for sight in flows[1:])
+    return sorted(seen), (*first, *rest)
+
+
+def _speaking_xmpp(site: Site, sight: Sight) -> str | None:
+    """The site of an Edge pool that speaks XMPP with the Internet."""
+    if sight.position != "external" or "xmpp" not in sight.services:
+        return None
+    for own in (sight.destination, sight.source):
+        pool = site.edge_pool_of(own, *names.OUTER_EDGE)
+        if pool is not None and sight.port in (pool.xmpp.port, 5269):
+            return pool.site
+    return None
 
 
 @joined(
@@ -54,18 +78,21 @@ def edge_multiple_federation_routes(sights: Sights) -> Iterator[Joined]:
     text="XMPP federation runs over Edge pools of more than one site. It is hosted in one.",
     sources=("CHG",),
     controls=("CM-6",),
+    keeps=Keeping(_speaking_xmpp, most=TAKING_PART),
 )
 def xmpp_multiple_sites(sights: Sights) -> Iterator[Joined]:
-    seen: dict[str, list[Sight]] = defaultdict(list)
-    for sight in sights.at("external"):
-        for own in (sight.destination, sight.source):
-            pool = sights.site.edge_pool_of(own, *names.OUTER_EDGE)
-            if pool is not None and "xmpp" in sight.services and sight.port in (pool.xmpp.port, 5269):
-                seen[pool.site].append(sight)
-    if len(seen) > 1:
-        first = tuple(flows[0] for flows in seen.values())
-        rest = tuple(sight for flows in seen.values() for sight in flows[1:])
-        yield Joined(f"XMPP runs over the sites {' and '.join(sorted(seen))}: host it in one.", (*first, *rest))
+    sites, flows = _side_by_side(sights, _speaking_xmpp)
+    if len(sites) > 1:
+        yield Joined(f"XMPP runs over the sites {' and '.join(sites)}: host it in one.", flows)
+
+
+def _showing(site: Site, sight: Sight) -> tuple[str, int, str, str] | None:
+    """Pool, port, member and certificate of an outer listener of an Edge."""
+    pool = site.edge_pool_of(sight.destination, names.EDGE_EXT_ACCESS, names.EDGE_EXT_WEBCONF)
+    member = sight.destination.component
+    if sight.position != "external" or pool is None or member is None or not sight.certificate:
+        return None
+    return pool.fqdn, sight.port, member, sight.certificate
 
 
 @joined(
@@ -76,14 +103,15 @@ def xmpp_multiple_sites(sights: Sights) -> Iterator[Joined]:
     "with the same key.",
     sources=("C-HLB", "C-PLAN", "C-EXT"),
     controls=("SC-17", "CM-6"),
+    keeps=Keeping(_showing),
 )
 def cert_differs_in_pool(sights: Sights) -> Iterator[Joined]:
     shown: dict[tuple[str, int], dict[str, dict[str, Sight]]] = defaultdict(lambda: defaultdict(dict))
-    for sight in sights.at("external"):
-        pool = sights.site.edge_pool_of(sight.destination, names.EDGE_EXT_ACCESS, names.EDGE_EXT_WEBCONF)
-        member = sight.destination.component
-        if pool is not None and member is not None and sight.certificate:
-            shown[pool.fqdn, sight.port][member].setdefault(sight.certificate, sight)
+    for sight in sights.all:
+        found = _showing(sights.site, sight)
+        if found is not None:
+            pool, on_port, member, certificate = found
+            shown[pool, on_port][member].setdefault(certificate, sight)
     for (pool_name, port), members in sorted(shown.items()):
         ordered = sorted(members)
         for number, one in enumerate(ordered):
@@ -99,6 +127,15 @@ def cert_differs_in_pool(sights: Sights) -> Iterator[Joined]:
                 break
 
 
+def _asked_by_proxy(site: Site, sight: Sight) -> tuple[str, str] | None:
+    """Pool without a balancer, and member, of a web request that was answered."""
+    pool = site.web_pool(sight.destination) if sight.source.has(names.RP_INT) else None
+    member = sight.destination.component
+    if sight.position != "internal" or pool is None or pool.web.vip or not sight.answered or member is None:
+        return None
+    return (pool.fqdn, member) if sight.port in (pool.web.external_https, pool.web.external_http) else None
+
+
 @joined(
     "dns-lb-for-web",
     severity="medium",
@@ -107,15 +144,14 @@ def cert_differs_in_pool(sights: Sights) -> Iterator[Joined]:
     "load balancer.",
     sources=("LBREQ",),
     controls=("CM-6",),
+    keeps=Keeping(_asked_by_proxy),
 )
 def dns_lb_for_web(sights: Sights) -> Iterator[Joined]:
     seen: dict[str, dict[str, Sight]] = defaultdict(dict)
-    for sight in sights.at("internal"):
-        pool = sights.site.web_pool(sight.destination) if sight.source.has(names.RP_INT) else None
-        if pool is None or pool.web.vip or not sight.answered or sight.destination.component is None:
-            continue
-        if sight.port in (pool.web.external_https, pool.web.external_http):
-            seen[pool.fqdn].setdefault(sight.destination.component, sight)
+    for sight in sights.all:
+        found = _asked_by_proxy(sights.site, sight)
+        if found is not None:
+            seen[found[0]].setdefault(found[1], sight)
     for pool_name, members in sorted(seen.items()):
         if len(members) > 1:
             yield Joined(
@@ -132,6 +168,19 @@ _SERVICES = {
 }
 
 
+def _serving(site: Site, sight: Sight) -> tuple[str, str, str, bool] | None:
+    """Pool, member and service of a flow that fits a row, to a port where the service listens, therefore; and whether
+    it was answered or refused."""
+    if sight.position != "external" or sight.transport != 6 or sight.path is None:
+        return None
+    pool = site.edge_pool_of(sight.destination, *_SERVICES)
+    member = sight.destination.component
+    if pool is None or pool.single_ip or member is None or not (sight.answered or sight.refused):
+        return None
+    service = next(word for role, word in _SERVICES.items() if sight.destination.has(role))
+    return pool.fqdn, member, service, sight.answered
+
+
 @joined(
     "edge-service-split",
     severity="medium",
@@ -140,20 +189,16 @@ _SERVICES = {
     "round. The Edge services run together on every member.",
     sources=("SUPT",),
     controls=("CM-6",),
+    keeps=Keeping(_serving),
 )
 def edge_service_split(sights: Sights) -> Iterator[Joined]:
     served: dict[str, dict[tuple[str, str], Sight]] = defaultdict(dict)
     refused: dict[str, dict[tuple[str, str], Sight]] = defaultdict(dict)
-    for sight in sights.at("external"):
-        pool = sights.site.edge_pool_of(sight.destination, *_SERVICES)
-        member, path = sight.destination.component, sight.path
-        if pool is None or pool.single_ip or member is None or path is None or sight.transport != 6:
-            continue  # of flows that fit a row: those to ports where the service listens
-        service = next(word for role, word in _SERVICES.items() if sight.destination.has(role))
-        if sight.answered:
-            served[pool.fqdn].setdefault((member, service), sight)
-        elif sight.refused:
-            refused[pool.fqdn].setdefault((member, service), sight)
+    for sight in sights.all:
+        found = _serving(sights.site, sight)
+        if found is not None:
+            pool, member, service, answered = found
+            (served if answered else refused)[pool].setdefault((member, service), sight)
     for pool_name, answers in sorted(served.items()):
         never = {key: s for key, s in refused[pool_name].items() if key not in answers}
         for (one, lacks), first in sorted(never.items(), key=lambda item: item[0]):

@@ -1,7 +1,7 @@
 """Rules about how many: flows of one source in one minute of packet time, against the site's thresholds.
 
-Strategy: minutes are counted from 1970, so that a rate does not depend on where a capture begins. The first minute that
-passes the threshold tells; a source is told once.
+Strategy: minutes are counted from 1970, so that a rate does not depend on where a capture begins. A source is told
+once, with its flows in all minutes that pass the threshold.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ from collections.abc import Iterable, Iterator
 from statistics import median_low
 
 from rules import names
+from rules.facts import Site
 from rules.registry import joined
-from rules.sights import MINUTE, Joined, Sight, Sights, by_minute
+from rules.sights import HOUR, MINUTE, TAKING_PART, Joined, Keeping, Sight, Sights, by_minute
 
 
 def _bursts(chosen: Iterable[Sight], threshold: float) -> Iterator[tuple[str, int, list[Sight]]]:
-    """(source, flows in its first minute above the threshold, those flows)."""
-    told: set[object] = set()
+    """(source, flows in its first minute above the threshold, flows in all such minutes)."""
+    found: dict[str, tuple[int, list[Sight]]] = {}
     for (source, _), flows in sorted(by_minute(chosen, lambda s: s.source_ip).items(), key=lambda item: item[0][1]):
-        if len(flows) > threshold and source not in told:
-            told.add(source)
-            yield str(source), len(flows), flows
+        if len(flows) > threshold:
+            found.setdefault(str(source), (len(flows), []))[1].extend(flows)
+    for source, (count, flows) in found.items():
+        yield source, count, flows
 
 
 @joined(
@@ -77,6 +79,21 @@ def turn_unauthenticated_flood(sights: Sights) -> Iterator[Joined]:
 _QUIET = 20  # connections in a minute: below it a rise of whatever factor is ordinary traffic
 
 
+def _before(sight: Sight) -> bool:
+    return sight.source.has(*names.INNER_EDGE) and sight.destination.has(names.DIRECTOR)
+
+
+def _behind(sight: Sight) -> bool:
+    onward = sight.destination.has(names.FE) and sight.source.has(names.DIRECTOR, *names.INNER_EDGE)
+    return onward and sight.port == 5061
+
+
+def _usual(site: Site, sight: Sight) -> tuple[bool, int] | None:
+    """One side of the Director in one minute."""
+    before = _before(sight)
+    return (before, sight.start // MINUTE) if before or _behind(sight) else None
+
+
 @joined(
     "director-dos-past-director",
     severity="critical",
@@ -85,17 +102,14 @@ _QUIET = 20  # connections in a minute: below it a rise of whatever factor is or
     "the Director to Front Ends, or from the Edge to Front Ends. Hostile traffic must end at the Director.",
     sources=("COMP", "DIROV"),
     controls=("SC-5", "SC-7"),
+    keeps=Keeping(_usual, most=TAKING_PART, span=HOUR),
 )
 def director_dos_past_director(sights: Sights) -> Iterator[Joined]:
     if not sights.site.topology.director_pools:
         return
     factor = sights.site.topology.policy.thresholds.director_flood_factor
-    before = [s for s in sights.all if s.source.has(*names.INNER_EDGE) and s.destination.has(names.DIRECTOR)]
-    behind = [
-        s
-        for s in sights.all
-        if s.destination.has(names.FE) and s.port == 5061 and s.source.has(names.DIRECTOR, *names.INNER_EDGE)
-    ]
+    before = [s for s in sights.all if _before(s)]
+    behind = [s for s in sights.all if _behind(s)]
     risen = {minute for minute in _rises(before, factor) if minute in _rises(behind, factor)}
     for minute in sorted(risen):
         flows = [s for s in (*before, *behind) if s.start // MINUTE == minute]

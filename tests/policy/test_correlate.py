@@ -289,7 +289,17 @@ def test_too_many_sign_ins() -> None:
     spread = [replace(s, start=s.start + n % 2 * MINUTE) for n, s in enumerate(many(100, USER, "203.0.113.10:443"))]
     assert told([replace(s, hello=True) for s in spread]) == {}
     two = many(61, "192.0.2.66:1", "203.0.113.10:443", hello=True)
-    assert told([*two, *(replace(s, start=s.start + MINUTE) for s in two)]) == {"signin-rate-abuse": 1}  # told once
+    again = [*two, *(replace(s, start=s.start + MINUTE) for s in two), replace(two[0], start=NOW + 3 * MINUTE)]
+    [(_, _, finding)] = correlate(Sights(CONTOSO, tuple(again)))
+    assert len(finding.sights) == 122, "told once, with the flows of both minutes and not the one of the third"
+
+
+def test_the_first_flow_is_the_same_whatever_the_order() -> None:
+    """It decides what a finding is called; each live sensor reads what the others saw in an order of its own."""
+    flows = many(70, "192.0.2.66:1", "203.0.113.10:443", hello=True)
+    for given in (flows, flows[::-1], [*flows[35:], *flows[:35]]):
+        [(_, _, finding)] = correlate(Sights(CONTOSO, tuple(given)))
+        assert finding.sights == tuple(flows)
 
 
 def test_too_many_requests_without_credentials() -> None:
