@@ -102,6 +102,7 @@ class Closer:
                 subject=_name(row["subject_common_name"]),
                 names=tuple(_name(name) for name in row["alternative_names"] or ()),
                 issuer=_name(row["issuer_common_name"]),
+                revocation_list=row["revocation_list"],
             )
         return known
 

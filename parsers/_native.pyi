@@ -143,7 +143,8 @@ class Engine:
 
     def certificates(self, start: int = 0) -> Batch:
         """The distinct certificates from number `start` on: number, sha256, subject_common_name, alternative_names,
-        issuer_common_name, not_before, not_after (ns), serial_number, public_key_algorithm, public_key_size."""
+        issuer_common_name, not_before, not_after (ns), serial_number, public_key_algorithm, public_key_size,
+        revocation_list (names where one is; null: could not be read to the end)."""
 
     def capture_info(self, capture: int) -> dict[str, object]:
         """first, last (ns or None), packets, bytes (frames as on the wire), kind ("pcap", "pcapng", "ring", None =

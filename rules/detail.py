@@ -24,12 +24,13 @@ _USES: Final = (("/autodiscover", AUTODISCOVER), ("/mcx", MOBILITY), ("/ucwa", M
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A leaf certificate as far as names go; all lower case."""
+    """A leaf certificate as far as names go, all lower case, and whether it can be revoked."""
 
     sha256: str
     subject: str  # common name
     names: tuple[str, ...]  # alternative names
     issuer: str  # common name
+    revocation_list: bool | None = None  # whether it names where one is; None: not known
 
     @property
     def all_names(self) -> frozenset[str]:

@@ -132,7 +132,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "lb-mixed-mode": "Outer and inner side of an Edge pool are balanced in different ways. Both must use the same.",
     "hlb-with-nat": "A hardware-balanced Edge pool is translated. Its nodes and virtual addresses must be public.",
     "media-cleartext": "Media that are not encrypted cross a firewall.",
-    "cert-no-cdp": "A certificate of ours does not say where its revocation list is.",
     "xmpp-invalid-negotiation-config": "An XMPP partner has a combination of TLS, SASL and dialback that the product "
     "does not support.",
     "federation-discovered-partner-rate": "A partner that was discovered, not listed, sends more than the site's "

@@ -15,6 +15,7 @@ CITED: Final[Mapping[str, str]] = {
     "AUTH": "User and client authentication",
     "C-EXT": "Certificate requirements for external user access",
     "C-HLB": "Certificate summary: scaled consolidated edge with hardware load balancers",
+    "C-INFRA": "Certificate infrastructure requirements",
     "C-INT": "Certificate requirements for internal servers",
     "C-PLAN": "Plan for Edge Server certificates",
     "C-RP": "Certificate summary: reverse proxy",

@@ -22,12 +22,14 @@ LIFE_AFTER = datetime.timedelta(days=530)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a certificate says: subject, alternative names, whether a public issuer signs it, whether it is over."""
+    """What a certificate says: subject, alternative names, whether a public issuer signs it, whether it is over, and
+    whether it names where its revocation list is."""
 
     common_name: str
     alternative_names: tuple[str, ...]
     public: bool
     expired: bool = False
+    revocable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,7 @@ class Vault:
     def _issue(self, name: Name) -> Credential:
         issuer = self.issuer(name.public)
         key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
-        # A CRL distribution point is mandatory for every certificate of the product.
-        crl = f"http://crl.{'public' if name.public else 'private'}-ca.example/issuer.crl"
-        leaf = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name.common_name)]))
             .issuer_name(issuer.certificate.subject)
@@ -122,14 +122,12 @@ class Vault:
             .add_extension(
                 x509.SubjectAlternativeName([x509.DNSName(each) for each in name.alternative_names]), critical=False
             )
-            .add_extension(
-                x509.CRLDistributionPoints(
-                    [x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)]
-                ),
-                critical=False,
-            )
-            .sign(issuer.key, hashes.SHA256())
         )
+        if name.revocable:  # as every certificate of the product must be
+            url = f"http://crl.{'public' if name.public else 'private'}-ca.example/issuer.crl"
+            point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+            builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
+        leaf = builder.sign(issuer.key, hashes.SHA256())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

@@ -91,6 +91,8 @@ class Naming:
                 return _name(f"*.{domain}", [pool.access.fqdn], public=True)
             case "access expired":
                 return replace(self.certificate("access"), expired=True)
+            case "access irrevocable":
+                return replace(self.certificate("access"), revocable=False)
             case "edge internal":
                 return _name(pool.fqdn, [], public=False)
             case "reverse proxy":

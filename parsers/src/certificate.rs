@@ -59,6 +59,8 @@ pub struct Certificate {
     pub public_key_algorithm: Option<&'static str>,
     /// Bits: of the modulus, of the prime, of the curve's field.
     pub public_key_size: Option<u32>,
+    /// Names a place where its revocation list is (RFC 5280 4.2.1.13); `None` unless that could be read to its end.
+    pub revocation_list: Option<bool>,
     /// The period of validity was read, so that the times mean something.
     pub readable: bool,
 }
@@ -151,6 +153,7 @@ fn read(sha256: [u8; 32], der: &[u8]) -> Certificate {
 fn fill(certificate: &mut Certificate, mut body: Walk<'_>) -> Option<()> {
     const VERSION: u8 = 0xa0;
     const EXTENSIONS: u8 = 0xa3;
+    const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
     body.pass(VERSION);
     certificate.serial_number = serial_number(body.expect(der::INTEGER)?);
     body.expect(der::SEQUENCE)?;
@@ -168,10 +171,25 @@ fn fill(certificate: &mut Certificate, mut body: Walk<'_>) -> Option<()> {
     certificate.subject_common_name = common_name(body.inside(der::SEQUENCE)?);
     public_key(certificate, body.inside(der::SEQUENCE)?);
     // Two unique identifiers that nobody uses may come first.
-    let extensions = body.find(|element| element.tag == EXTENSIONS)?.content;
-    for extension in Walk::new(extensions).inside(der::SEQUENCE)? {
+    let Some(extensions) = body.find(|element| element.tag == EXTENSIONS) else {
+        certificate.revocation_list = body.is_at_end().then_some(false);
+        return Some(());
+    };
+    let mut extensions = Walk::new(extensions.content).inside(der::SEQUENCE)?;
+    let mut distribution = Some(false);
+    for extension in extensions.by_ref() {
         alternative_names(&mut certificate.alternative_names, Walk::new(extension.content));
+        let mut fields = Walk::new(extension.content);
+        match fields.expect(der::OBJECT_IDENTIFIER) {
+            Some(CRL_DISTRIBUTION_POINTS) => {
+                fields.pass(der::BOOLEAN);
+                distribution = fields.expect(der::OCTET_STRING).and_then(names_a_place);
+            }
+            Some(_) => {}
+            None => distribution = None,
+        }
     }
+    certificate.revocation_list = distribution.filter(|named| *named || extensions.is_at_end());
     Some(())
 }
 
@@ -233,13 +251,12 @@ fn text(value: &der::Element<'_>) -> Text {
 /// Adds the names of one extension, if it is subjectAltName (RFC 5280 4.2.1.6).
 fn alternative_names(names: &mut Vec<Text>, mut extension: Walk<'_>) -> Option<()> {
     const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-    const BOOLEAN: u8 = 0x01;
     const DNS_NAME: u8 = 0x82;
     const IP_ADDRESS: u8 = 0x87;
     if extension.expect(der::OBJECT_IDENTIFIER)? != SUBJECT_ALTERNATIVE_NAME {
         return None;
     }
-    extension.pass(BOOLEAN);
+    extension.pass(der::BOOLEAN);
     let mut octets: usize = 0;
     for name in Walk::new(extension.expect(der::OCTET_STRING)?).inside(der::SEQUENCE)? {
         let text = match name.tag {
@@ -257,6 +274,20 @@ fn alternative_names(names: &mut Vec<Text>, mut extension: Walk<'_>) -> Option<(
         names.push(text);
     }
     Some(())
+}
+
+/// Whether one of the points has a name, whole or relative to the issuer's; a point may also name no more than who signs
+/// the list, or why. `None` where that cannot be read.
+fn names_a_place(points: &[u8]) -> Option<bool> {
+    const NAME: u8 = 0xa0;
+    let mut points = Walk::new(points).inside(der::SEQUENCE)?;
+    let named = points.by_ref().any(|point| {
+        let name = Walk::new(point.content)
+            .inside(NAME)
+            .and_then(|mut name| name.element());
+        name.is_some_and(|name| !name.content.is_empty())
+    });
+    (named || points.is_at_end()).then_some(named)
 }
 
 fn address(bytes: &[u8]) -> Option<String> {

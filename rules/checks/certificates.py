@@ -132,6 +132,28 @@ def reverse_proxy_tls_passthrough(facts: Facts) -> str | None:
     )
 
 
+@rule(
+    "cert-no-cdp",
+    severity="low",
+    positions=("external", "internal"),
+    text="A listener of ours that serves TLS shows a certificate that does not say where its revocation list is. Every "
+    "certificate of the product must, so that whoever is shown it can ask whether it was revoked. Said only of "
+    "certificates whose extensions could be read to the end.",
+    sources=("C-INFRA", "RFC 5280 §4.2.1.13"),
+    controls=("SC-17", "IA-5(2)"),
+    subject=_of_server,
+)
+def cert_no_cdp(facts: Facts) -> str | None:
+    certificate = _server(facts)
+    # Other people's sites at the proxy, and ports that are none of the product's, have certificates of their own.
+    if certificate is None or certificate.revocation_list is not False or expected_of_listener(facts) is None:
+        return None
+    return (
+        f"{facts.destination} showed a certificate of {certificate.subject or 'nobody'} on {facts.at_port} that names "
+        "no place of a revocation list: request one that does."
+    )
+
+
 def _partner_port(facts: Facts) -> bool:
     federated = facts.leg is not None and facts.leg.service in ("mtls", "xmpp")
     return facts.tcp and (federated or facts.port in (5061, 5269))

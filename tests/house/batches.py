@@ -104,5 +104,6 @@ CERTIFICATES = pa.schema(
         ("serial_number", pa.string()),
         ("public_key_algorithm", pa.string()),
         ("public_key_size", pa.uint32()),
+        ("revocation_list", pa.bool_()),
     ]
 )

@@ -54,8 +54,8 @@ def test_list_follows_the_site() -> None:
     rules = {rule["id"]: rule for rule in policy_list(topology)["rules"]}
     assert (rules["sip-udp"]["state"], rules["sip-udp"]["severity"]) == ("off", "high")
     assert rules["real-tls-on-av"]["severity"] == "low"
-    assert rules["cert-no-cdp"]["state"] == "not-observable"
-    assert rules["cert-no-cdp"]["why"].startswith("not built yet")
+    assert rules["sensor-blind"]["state"] == "not-observable"
+    assert rules["sensor-blind"]["why"].startswith("no flow can show it")
     opened = replace(contoso(), policy=Policy(director_bypass="documented-open"))
     assert {r["id"]: r["severity"] for r in policy_list(opened)["rules"]}["director-bypass-sip"] == "info"
 
@@ -86,7 +86,7 @@ def test_an_explanation_says_what_matters() -> None:
     off = policy_explain("ext-access-pic-in", contoso())
     assert "does not apply here" in off
     assert "public_im is off" in off
-    assert "not built yet" in policy_explain("cert-no-cdp")
+    assert "no flow can show it" in policy_explain("sensor-blind")
 
 
 def hostile() -> Topology:

@@ -587,6 +587,7 @@ OTHER_SITES = {
     "federation-disabled-5061": "test_rules.py",  # below: federation off
     "xmpp-unsupported-version": "test_rules.py",  # below: 2019
     "owas-in-perimeter": "test_rules.py",  # below: Office Web Apps elsewhere
+    "cert-no-cdp": "test_revocation_lists.py",
     "hlb-internal-vip-webconf": "test_balancing.py",
     "hlb-internal-vip-xmpp": "test_balancing.py",
     "hlb-internal-vip-mgmt": "test_balancing.py",

@@ -141,7 +141,9 @@ def closer(scenario: Scenario, naming: Naming) -> Detail:
     issuers = {True: "public ca", False: "private ca"}
     return Detail(
         **{
-            end: Certificate(end, name.common_name, name.alternative_names, issuers[name.public])
+            end: Certificate(
+                end, name.common_name, name.alternative_names, issuers[name.public], revocation_list=name.revocable
+            )
             for end, name in shown.items()
         }
     )

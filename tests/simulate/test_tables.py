@@ -47,7 +47,7 @@ RULES = {
     "av-auth-wrong-source", "cls-from-outside", "internal-port-exposed",
     "admin-url-exposed", "internal-web-fqdn-exposed", "reverse-proxy-tls-passthrough", "cert-name-mismatch",
     "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
-    "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside",
+    "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside", "cert-no-cdp",
 }  # fmt: skip
 
 SERVICES = {"tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls"}

@@ -117,6 +117,11 @@ pub fn certificates(table: &Certificates, start: u32) -> RecordBatch {
                 true,
                 cell::numbers::<UInt32Type>(rows().map(|row| row.public_key_size)),
             ),
+            (
+                "revocation_list",
+                true,
+                cell::flags(rows().map(|row| row.revocation_list)),
+            ),
         ]
         .into_iter(),
     )

@@ -507,6 +507,7 @@ fn certificates_have_a_row_each() {
         "serial_number utf8?",
         "public_key_algorithm utf8?",
         "public_key_size u32?",
+        "revocation_list bool?",
     ];
     assert_eq!(fields, promised);
     assert_eq!(batch.num_rows(), 1);

@@ -6,6 +6,7 @@
 
 use crate::cursor::Cursor;
 
+pub const BOOLEAN: u8 = 0x01;
 pub const INTEGER: u8 = 0x02;
 pub const BIT_STRING: u8 = 0x03;
 pub const OCTET_STRING: u8 = 0x04;
@@ -67,6 +68,11 @@ impl<'a> Walk<'a> {
     /// Steps over the next element, if it has this tag.
     pub fn pass(&mut self, tag: u8) {
         self.expect(tag);
+    }
+
+    /// Nothing is left; false too where what is left cannot be read.
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// A walk through the next element, if it has this tag.
@@ -192,6 +198,7 @@ mod tests {
         assert_eq!(walk.expect(INTEGER), Some(&[7][..]));
         assert_eq!(walk.expect(SEQUENCE), Some(&[5, 0][..]));
         assert_eq!(walk.element(), None, "three octets claimed, two there");
+        assert!(!walk.is_at_end() && Walk::new(&[]).is_at_end());
         assert_eq!(Walk::new(&[0x30, 0x80, 0, 0]).element(), None, "indefinite length");
         assert_eq!(Walk::new(&[0x1f, 0x81, 1, 0]).element(), None, "long tag");
         assert_eq!(Walk::new(&[0x04, 0x85, 0, 0, 0, 0, 0]).element(), None);

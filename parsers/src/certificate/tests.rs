@@ -32,6 +32,27 @@ const EDWARDS: &str = "\
     b996695a880505b0692bbc1898c48bdcc84c702b4fc3b2941a761b6179986387300506032b6570034100a931d779b5995ab6f42f46242b11\
     3b41adb614a32a1ca0d595e7f38e36495fd290236bb48d3d506b0d2a9596edb2d1e1b98ab23e76327ba476cfddad61949f01\
 ";
+const BY_URI: &str = "\
+    3082010a3081bda003020102020101300506032b6570300d310b300906035504030c024341301e170d3234303130313030303030305a170d\
+    3236303130313030303030305a30143112301006035504030c09612e6578616d706c65302a300506032b657003210003a107bff3ce10be1d\
+    70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8a33b3039300c0603551d130101ff0402300030290603551d1f04223020301ea01c\
+    a01a8618687474703a2f2f63726c2e6578616d706c652f612e63726c300506032b6570034100d15eef4191b18504de9e38e75e1b4f6b0c15\
+    8f8f02b18aaf62ceed82360a0bdd797e886abdd9a55e64e773401e5d7d2e7084d35ab4edfbff89bd1989d7c0ed0f\
+";
+const BY_SIGNER: &str = "\
+    308201003081b3a003020102020101300506032b6570300d310b300906035504030c024341301e170d3234303130313030303030305a170d\
+    3236303130313030303030305a30143112301006035504030c09612e6578616d706c65302a300506032b657003210003a107bff3ce10be1d\
+    70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8a331302f300c0603551d130101ff04023000301f0603551d1f041830163014a212\
+    a410300e310c300a06035504030c0343524c300506032b65700341003d1bc130675e92c37a10a102f1ef686ff0abbc050878ccc14c78605e\
+    7132c4864af69c8f77c665932bcc6bc35c85452c09c45fb1c5f56b09fc9439442d985c0b\
+";
+const BY_RELATIVE_NAME: &str = "\
+    3081fa3081ada003020102020101300506032b6570300d310b300906035504030c024341301e170d3234303130313030303030305a170d32\
+    36303130313030303030305a30143112301006035504030c09612e6578616d706c65302a300506032b657003210003a107bff3ce10be1d70\
+    dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8a32b3029300c0603551d130101ff0402300030190603551d1f04123010300ea00ca1\
+    0a300806035504030c014c300506032b6570034100728fccc5b6cc16b8495871816b989b6ab2ed6ab70798555122652826f0fbb528d28d61\
+    bede1cdf32386e550fb53a6a8839b8065fbd70e61f1321185285a08d0d\
+";
 
 fn der(hex: &str) -> Vec<u8> {
     let digits: Vec<char> = hex.chars().collect();
@@ -123,6 +144,31 @@ fn reads_times_with_zones_and_up_to_a_fault() {
     assert_eq!(certificate.not_before, 1_763_188_200_000_000_000);
     assert_eq!(certificate.not_after, 1_794_772_800_000_000_000);
     assert_eq!(certificate.public_key_algorithm, None);
+}
+
+#[test]
+fn tells_whether_the_place_of_a_revocation_list_is_named() {
+    assert_eq!(one(BY_URI).revocation_list, Some(true));
+    assert_eq!(one(BY_RELATIVE_NAME).revocation_list, Some(true));
+    assert_eq!(one(BY_SIGNER).revocation_list, Some(false), "who signs it is no place");
+    assert_eq!(one(ELLIPTIC).revocation_list, Some(false), "other extensions");
+    assert_eq!(one(RSA).revocation_list, Some(false), "no extensions");
+    assert_eq!(one("3003020101").revocation_list, None, "nothing could be read");
+}
+
+/// What cannot be read to its end leaves the question open, whichever length is the bad one.
+#[test]
+fn extensions_that_are_not_read_whole_leave_the_revocation_list_open() {
+    for at in [136, 138, 154, 156, 161, 163, 165] {
+        let mut bytes = der(BY_SIGNER);
+        bytes[at] = 0xff;
+        let mut table = Certificates::new();
+        let number = table.add(&bytes).unwrap();
+        assert_eq!(table.get(number).unwrap().revocation_list, None, "octet {at}");
+    }
+    assert_eq!(names_a_place(&[0x30, 0x80]), None);
+    assert_eq!(names_a_place(&[0x30, 0x02, 0x30, 0x00]), Some(false));
+    assert_eq!(names_a_place(&[0x30, 0x04, 0x30, 0x02, 0xa0, 0x00]), Some(false));
 }
 
 #[test]
