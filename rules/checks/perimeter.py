@@ -72,8 +72,8 @@ def director_bypass_sip(facts: Facts) -> str | None:
     if pool.next_hop in facts.destination.pools or facts.destination.has(names.DIRECTOR):
         return None
     return (
-        f"{facts.source} opened SIP on {facts.at_port} to {facts.destination} although {pool.next_hop} is its next hop: "
-        "let the internal firewall pass it to the Director alone."
+        f"{facts.source} opened SIP on {facts.at_port} to {facts.destination} although its next hop is "
+        f"{pool.next_hop}: let the internal firewall pass it to the Director alone."
     )
 
 
