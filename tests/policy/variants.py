@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rules.components import Balancers, Office365, Provider
 from rules.site_policy import RuleSeverity
-from rules.topology import Topology
+from rules.topology import Sensor, Topology
 from tests.policy.flows import contoso
 from tests.policy.test_balancing import balanced
 from tests.topology.plans import contoso_as
@@ -64,7 +64,7 @@ def _owas_outside() -> Topology:
 def _behind() -> Topology:
     """Balanced; the balancer puts .90 in place of a client, its own address is .91."""
     balancer = Balancers(external_snat=(ip_address("203.0.113.90"),), self_addresses=(ip_address("203.0.113.91"),))
-    return replace(contoso_as("hlb"), lb=balancer)
+    return replace(contoso_as("hlb"), lb=balancer, sensors=(Sensor("behind", "external", behind_lb=True),))
 
 
 SITES: Final[dict[str, Callable[[], Topology]]] = {
@@ -83,6 +83,7 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "public-im": _public_im,
     "no-federation": lambda: _federation(contoso(), enabled=False),
     "unpublished": lambda: _pool(federation=False),
+    "unpublished-listed": lambda: _federation(_pool(federation=False), discovery=False),
     "listed-partners": lambda: _federation(contoso(), discovery=False),
     "no-mobility": lambda: replace(contoso(), mobility=False),
     "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
