@@ -249,6 +249,14 @@ class Facts:
         return self.site.listeners_and_off.get((self.destination.number, self.observation.transport, self.port), ())
 
     @property
+    def edge_mutual_listener(self) -> bool:
+        """The destination is a port of an Edge where mutual TLS alone belongs, whoever comes: what is said of the
+        handshake there holds for a peer that no row names, and on the federation port also while federation is off."""
+        outer = self.destination.has(*names.ACCESS_EDGE) and self.source.zone == names.EXTERNAL
+        legs = self.listener_or_off
+        return (outer or self.destination.has(*names.INNER_EDGE)) and bool(legs) and all(leg.mutual for leg in legs)
+
+    @property
     def contradicts_listener(self) -> bool:
         """The bytes are none of what any row allows at this port of the destination, whoever may address it."""
         return bool(self.listener) and all(

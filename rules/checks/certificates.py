@@ -199,8 +199,11 @@ def cert_expired(facts: Facts) -> str | None:
 
 
 def _untrusted_side(facts: Facts) -> str | None:
-    """Whose certificate has a name that is not its host's: that of a client on a row of mutual TLS, or a partner's."""
-    if facts.leg is None or not facts.leg.mutual or facts.observation.mutual != Mutual.YES:
+    """Whose certificate has a name that is not its host's: that of a client on a row of mutual TLS, or a partner's.
+    At the Access Edge's port a partner's is judged while federation is off, too."""
+    at_access = facts.edge_mutual_listener and facts.destination.has(*names.ACCESS_EDGE)
+    mutual = facts.leg.mutual if facts.leg is not None else at_access
+    if not mutual or facts.observation.mutual != Mutual.YES:
         return None
     client = facts.detail.client
     expected = expected_of_peer(facts.site, facts.source) if client is not None else None

@@ -63,21 +63,12 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
         # On a single address clients without certificates come to the federation port as well.
         if not facts.leg.mutual or facts.leg.shared:
             return None
-    elif not _edge_mutual_listener(facts):
+    elif not facts.edge_mutual_listener:
         return None
     return (
         f"{facts.source} and {facts.destination} set up TLS on {facts.at_port} without a client certificate: "
         "let the server require one there."
     )
-
-
-def _edge_mutual_listener(facts: Facts) -> bool:
-    """A port of the Edge where mutual TLS alone belongs, whoever comes: the rule is about the listener, so it holds for
-    a peer that no row names, and on the federation port also while federation is off."""
-    outer = facts.destination.has(*names.ACCESS_EDGE) and facts.source.zone == names.EXTERNAL
-    inner = facts.destination.has(*names.INNER_EDGE) and facts.source.inside
-    listener = facts.listener_or_off
-    return (outer or inner) and bool(listener) and all(leg.mutual for leg in listener)
 
 
 @rule(

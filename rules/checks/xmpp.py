@@ -8,7 +8,6 @@ seen the address must do, and only a list of addresses that is complete can say 
 from __future__ import annotations
 
 from rules import names
-from rules.components import EdgePool
 from rules.domains import NO_NAME
 from rules.endpoints import Endpoint
 from rules.facts import Facts
@@ -17,15 +16,17 @@ from rules.registry import rule
 from rules.topology import XmppPartner, at_least
 
 _XMPP_PRODUCTS = (names.LYNC_2013, names.SFB_2015)
+"""XMPP is built into these; 2010 has a gateway server of its own, 2019 and later have none."""
 
 
 def _peer_opened(facts: Facts) -> bool | None:
-    """Whether the far end opened this stream at our XMPP proxy; None if it is no such stream."""
+    """Whether the far end opened this stream at our XMPP proxy, or where a later product's would be; None if it is no
+    such stream."""
     for own, far, ours in ((facts.destination, facts.source, False), (facts.source, facts.destination, True)):
         pool = facts.site.edge_pool(own)
         if not own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL or pool is None:
             continue
-        if pool.product in _XMPP_PRODUCTS and facts.port == (5269 if ours else pool.xmpp.port):
+        if at_least(pool.product, names.LYNC_2013) and facts.port == (5269 if ours else pool.xmpp.port):
             return not ours
     return None
 
@@ -65,7 +66,10 @@ def xmpp_partner_not_configured(facts: Facts) -> str | None:
     if opened is None:
         return None
     site = facts.site
-    peer = facts.source if opened else facts.destination
+    peer, own = (facts.source, facts.destination) if opened else (facts.destination, facts.source)
+    pool = site.edge_pool(own)
+    if pool is None or pool.product not in _XMPP_PRODUCTS:
+        return None  # later products have no partners to list: `xmpp-unsupported-version`
     partners = site.topology.federation.xmpp_partners
     domain = _peer_domain(facts, opened)
     if domain == NO_NAME:
@@ -145,11 +149,6 @@ def xmpp_direct_from_internal(facts: Facts) -> str | None:
         f"{facts.source} opened XMPP on {facts.at_port} to {facts.destination} across the internal firewall: "
         "5269 ends at the Edge's XMPP proxy, the Front End reaches it there."
     )
-
-
-def _modern(pool: EdgePool) -> bool:
-    """XMPP is built into 2013 and 2015; 2010 has a gateway server of its own, 2019 and later have none."""
-    return pool.product in _XMPP_PRODUCTS
 
 
 @rule(
@@ -251,9 +250,9 @@ def xmpp_wrong_ip(facts: Facts) -> str | None:
         return None
     for own, far, listens in ((facts.destination, facts.source, True), (facts.source, facts.destination, False)):
         pool = facts.site.edge_pool_of(own, names.EDGE_EXT_WEBCONF, names.EDGE_EXT_AV)
-        if pool is None or own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL or not _modern(pool):
+        if pool is None or own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL:
             continue
-        if facts.port == (pool.xmpp.port if listens else 5269):
+        if at_least(pool.product, names.LYNC_2013) and facts.port == (pool.xmpp.port if listens else 5269):
             return (
                 f"{facts.source} opened XMPP on {facts.at_port} to {facts.destination}: "
                 "the proxy's address is the Access Edge's, publish that one."
