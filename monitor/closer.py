@@ -23,6 +23,7 @@ from rules.observation import Observation
 
 _COLUMNS = {
     "use": "url.path",
+    "answer": "edgewarden.http.answer",
     "suite": "tls.cipher",
     "method": "edgewarden.stun.method",
     "server": "edgewarden.tls.server_chain",
@@ -87,6 +88,7 @@ class Closer:
     def _detail(self, looks: Looks, seen: Mapping[str, Any], certificates: Certificates) -> Detail:
         return Detail(
             use=_use_of(seen["use"]) if looks.use and "use" in seen else "",
+            answer=seen.get("answer", "") if looks.answer else "",
             weak_suite=looks.suite and "suite" in seen and _is_weak(seen["suite"]),
             shared_secret=looks.method and seen.get("method") == "shared-secret",
             server=self._certificate(seen["server"], certificates) if looks.server and "server" in seen else None,

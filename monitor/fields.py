@@ -98,6 +98,11 @@ FIELDS: Final[tuple[Field, ...]] = (
     Field("edgewarden.tcp.history", TEXT, "Zeek's letters"),
     Field("edgewarden.tls.ja4", TEXT, "JA4 of the first ClientHello"),
     Field("edgewarden.tls.mutual", TEXT, "did the client show a certificate: yes, no, unknown"),
+    Field(
+        "edgewarden.http.answer",
+        TEXT,
+        "to the first request: redirect, refusal, empty, autodiscover, data (JSON, XML), content, switch",
+    ),
     Field("edgewarden.sip.method", TEXT, "first request"),
     Field("edgewarden.sip.call_id", TEXT, "first Call-ID"),
     Field("edgewarden.sip.from", TEXT, "first From, as sent"),

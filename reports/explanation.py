@@ -36,6 +36,7 @@ _FACTS: Final = (
     ("HTTP method", ("http", "request", "method")),
     ("host", ("url", "domain")),
     ("path", ("url", "path")),
+    ("HTTP answer", ("edgewarden", "http", "answer")),
     ("DNS question", ("dns", "question", "name")),
 )
 """What a person asks first of a flow, with the way to it in a line of `flows`."""

@@ -87,7 +87,6 @@ FROM_TOPOLOGY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 _CORE: Final = "the core does not report"
 
 NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "reverse-proxy-http-content": ("medium", _XF, f"{_CORE} what a web server answered"),
     "media-cleartext": ("high", _BOTH, f"{_CORE} how random the payload of media is"),
     "federation-discovered-partner-rate": ("low", _XF, f"{_CORE} how many records of TLS each side sent"),
 }

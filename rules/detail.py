@@ -17,6 +17,11 @@ ADMIN: Final = "admin"
 ROOT: Final = "root"
 OTHER: Final = "other"
 
+# Answers of a web server, in the core's words: JSON or XML, any other body, another protocol.
+DATA: Final = "data"
+CONTENT: Final = "content"
+SWITCH: Final = "switch"
+
 # Virtual directories of the web services, any case ("Verify or configure authentication and certification on IIS
 # virtual directories", "Autodiscover service requirements", "Technical requirements for mobility").
 _USES: Final = (("/autodiscover", AUTODISCOVER), ("/mcx", MOBILITY), ("/ucwa", MOBILITY), ("/cscp", ADMIN))
@@ -46,6 +51,7 @@ class Certificate:
 @dataclass(frozen=True, slots=True)
 class Detail:
     use: str = ""  # of the first readable web request: one of the words above, "" without one
+    answer: str = ""  # to that request, in the core's words
     weak_suite: bool = False  # the suite chosen has no encryption, no authentication, or a key for export
     shared_secret: bool = False  # the first TURN message asks for a shared secret
     server: Certificate | None = None
@@ -60,6 +66,7 @@ class Looks:
     """Which columns matter for an observation."""
 
     use: bool = False
+    answer: bool = False
     suite: bool = False
     method: bool = False
     server: bool = False
@@ -67,7 +74,7 @@ class Looks:
 
     @property
     def any(self) -> bool:
-        return self.use or self.suite or self.method or self.server or self.client
+        return self.use or self.answer or self.suite or self.method or self.server or self.client
 
 
 def use_of(path: str) -> str:

@@ -133,9 +133,11 @@ class Judge:
             return Looks()
         judged = self.judge(observation).verdict != OUT_OF_SCOPE
         web = (names.RP_EXT, names.RP_INT, *names.WEB_SERVERS)
+        readable = "http" in service_names(observation.services)
         certified = judged and observation.transport == TCP
         return Looks(
-            use="http" in service_names(observation.services) and (one.has(*web) or other.has(*web)),
+            use=readable and (one.has(*web) or other.has(*web)),
+            answer=readable and judged and (one.has(names.RP_EXT) or other.has(names.RP_EXT)),
             suite=certified and bool(observation.tls & Tls.SERVER_HELLO),
             method=judged and bool(observation.stun & (Stun.REQUEST | Stun.MS_TURN)),
             server=certified and bool(observation.tls & Tls.SERVER_CERTIFICATE),

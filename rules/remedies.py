@@ -126,7 +126,6 @@ REMEDIES: Final[Mapping[str, str]] = {
 
 MEANINGS: Final[Mapping[str, str]] = {
     "director-missing": "No Director is declared: a Front End is the next hop and authenticates whoever comes.",
-    "reverse-proxy-http-content": "The proxy serves content in the clear on port 80, where it should redirect.",
     "edge-same-subnet": "Outer and inner interface of an Edge are in one network. They need two, without a route "
     "between them.",
     "lb-mixed-mode": "Outer and inner side of an Edge pool are balanced in different ways. Both must use the same.",

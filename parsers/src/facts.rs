@@ -209,6 +209,22 @@ pub struct XmppFacts {
     pub clear_sasl: bool,
 }
 
+/// What kind of thing the first final answer to the first request was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpAnswer {
+    Redirect,
+    Refusal,
+    /// No body: it is said to be empty, or may not be there (RFC 9110 6.4.1).
+    Empty,
+    /// The document of the Autodiscover service, by its media type.
+    Autodiscover,
+    /// JSON or XML of no stated kind.
+    Data,
+    Content,
+    /// The connection goes on as something else.
+    Switch,
+}
+
 #[derive(Debug, Default, Clone)]
 pub struct HttpFacts {
     pub method: Option<Text>,
@@ -216,6 +232,7 @@ pub struct HttpFacts {
     pub domain: Option<Text>,
     pub path: Option<Text>,
     pub status: Option<u16>,
+    pub answer: Option<HttpAnswer>,
     /// 101 with `Upgrade: websocket`: frames follow (RFC 6455).
     pub upgraded_websocket: bool,
 }

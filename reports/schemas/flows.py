@@ -130,6 +130,7 @@ def _edgewarden() -> Schema:
                 "framing": one_of("udp", "tcp", "rfc4571", "ms-turn-tcp"),
             }
         ),
+        "http": loose({"answer": one_of("redirect", "refusal", "empty", "autodiscover", "data", "content", "switch")}),
         "xmpp": loose(
             {
                 **dict.fromkeys(("to", "from", "namespace"), TEXT),

@@ -59,6 +59,32 @@ def internal_web_fqdn_exposed(facts: Facts) -> str | None:
 
 
 @rule(
+    "reverse-proxy-http-content",
+    severity="medium",
+    positions=("external",),
+    text="The proxy's outer address answers a readable request on port 80 with content, where only a redirect or the "
+    "document of the Autodiscover service belongs. A refusal has no content of the site and is none. The first answer "
+    "of a connection tells.",
+    sources=("P-RP", "P-AD"),
+    controls=("SC-8", "AC-17", "CM-7"),
+)
+def reverse_proxy_http_content(facts: Facts) -> str | None:
+    if not _at_proxy(facts) or facts.port != 80 or facts.source.zone != names.EXTERNAL:
+        return None
+    use, answer = facts.detail.use, facts.detail.answer
+    if answer not in (detail.CONTENT, detail.DATA, detail.SWITCH) or use == detail.AUTODISCOVER:
+        return None
+    # Whoever asks for lyncdiscover.DOMAIN at all gets the same document.
+    if answer == detail.DATA and use == detail.ROOT and domains.AUTODISCOVER in facts.asked_uses:
+        return None
+    what = "another protocol" if answer == detail.SWITCH else "content"
+    return (
+        f"{facts.destination} answered {facts.source} with {what} in the clear on {facts.at_port}: "
+        "let the proxy redirect it to HTTPS."
+    )
+
+
+@rule(
     "external-web-fqdn-from-inside",
     severity="low",
     positions=("lan", "internal"),

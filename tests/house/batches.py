@@ -45,7 +45,8 @@ SCHEMA = pa.schema(
         *((f"edgewarden.stun.{name}", pa.string()) for name in ("method", "transaction_id", "framing")),
         ("edgewarden.stun.ms_version", pa.uint32()),
         *((f"edgewarden.xmpp.{name}", pa.string()) for name in ("to", "from", "namespace", "starttls")),
-        *((name, pa.string()) for name in ("http.request.method", "url.domain", "url.path", "dns.question.name")),
+        *((name, pa.string()) for name in ("http.request.method", "url.domain", "url.path", "edgewarden.http.answer")),
+        ("dns.question.name", pa.string()),
         ("observation", pa.uint32()),
         ("edgewarden.packets", pa.list_(pa.uint64())),
     ]

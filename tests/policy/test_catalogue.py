@@ -74,7 +74,6 @@ FROM_THE_FILE = {
     "xmpp-invalid-negotiation-config",
 }
 WAITING = {
-    "reverse-proxy-http-content",
     "media-cleartext",
     "federation-discovered-partner-rate",
 }

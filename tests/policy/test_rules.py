@@ -588,6 +588,7 @@ OTHER_SITES = {
     "xmpp-unsupported-version": "test_rules.py",  # below: 2019
     "owas-in-perimeter": "test_rules.py",  # below: Office Web Apps elsewhere
     "cert-no-cdp": "test_revocation_lists.py",
+    "reverse-proxy-http-content": "test_content.py",
     "hlb-internal-vip-webconf": "test_balancing.py",
     "hlb-internal-vip-xmpp": "test_balancing.py",
     "hlb-internal-vip-mgmt": "test_balancing.py",

@@ -131,7 +131,8 @@ def closer(scenario: Scenario, naming: Naming) -> Detail:
     """Paths and certificates, where they are readable."""
     talk = scenario.talk
     if talk["kind"] == "http":
-        return Detail(use=use_of(talk["path"].split("?")[0]))
+        answer = {"page": "content", "revocation list": "content"}.get(talk["answer"], talk["answer"])
+        return Detail(use=use_of(talk["path"].split("?")[0]), answer=answer)
     if talk["kind"] == "octets":
         return Detail(shared_secret=any(text.startswith("0002") for turn in talk["turns"] for text in turn.values()))
     hidden = scenario.joined_late or scenario.one_way or talk.get("resumed") or str(talk.get("version", "1.2")) == "1.3"

@@ -48,6 +48,7 @@ RULES = {
     "admin-url-exposed", "internal-web-fqdn-exposed", "reverse-proxy-tls-passthrough", "cert-name-mismatch",
     "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
     "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside", "cert-no-cdp",
+    "reverse-proxy-http-content",
 }  # fmt: skip
 
 SERVICES = {"tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls"}

@@ -89,10 +89,10 @@ def xmpp(words: str) -> list[Turn]:
     return [source(opens.encode()), destination(answers.encode())]
 
 
-def web(target: str, status: str) -> list[Turn]:
-    """`HOST/PATH` asked for over HTTP; redirected to HTTPS, or answered with a page."""
+def web(target: str, status: str, kind: str = "text/html") -> list[Turn]:
+    """`HOST/PATH` asked for over HTTP; redirected to HTTPS, or answered with a page or what else `kind` says."""
     host, _, path = target.partition("/")
-    more = f"Location: https://{target}\r\n" if status.startswith("3") else "Content-Type: text/html\r\n"
+    more = f"Location: https://{target}\r\n" if status.startswith("3") else f"Content-Type: {kind}\r\n"
     return [
         source(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode()),
         destination(f"HTTP/1.1 {status}\r\n{more}Content-Length: 6\r\n\r\n<html>".encode()),
@@ -221,6 +221,7 @@ WORDS: dict[str, Callable[[str, Ends], list[Turn]]] = {
     "shows expired": lambda name, ends: tls(Ends(ends.source, (name,)), expired=True),
     "mtls of": lambda name, ends: tls(Ends((name,), ends.destination), client=True, asks="required"),
     "get": lambda target, ends: web(target, "200 OK"),
+    "discovered": lambda target, ends: web(target, "200 OK", "application/vnd.microsoft.rtc.autodiscover+xml;v=1"),
     "redirected": lambda target, ends: web(target, "302 Found"),
 }
 """Words with a word after the colon: names of a stream `FROM>TO`, of a certificate, of who is asked for."""

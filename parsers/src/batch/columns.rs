@@ -6,7 +6,7 @@ use arrow_array::ArrayRef;
 use super::cell::{flags, hex, number_lists, numbers, put, text_lists, texts, wire_texts};
 use super::cipher_names::cipher_name;
 use crate::community_id::community_id;
-use crate::facts::{HttpFacts, Mutual, SipFacts, StartTls, StunFacts, TlsFacts, XmppFacts};
+use crate::facts::{HttpAnswer, HttpFacts, Mutual, SipFacts, StartTls, StunFacts, TlsFacts, XmppFacts};
 use crate::flow::record::{End, Record, Tunnel};
 use crate::text::Text;
 
@@ -34,7 +34,7 @@ pub const fn maybe(name: &'static str, make: fn(&[Record]) -> ArrayRef) -> Colum
     }
 }
 
-pub const COLUMNS: [Column; 60] = [
+pub const COLUMNS: [Column; 61] = [
     always("event.start", |rows| {
         numbers::<Int64Type>(rows.iter().map(|row| Some(row.start)))
     }),
@@ -249,6 +249,12 @@ pub const COLUMNS: [Column; 60] = [
     maybe("url.path", |rows| {
         wire_texts(http(rows).map(|http| http?.path.as_ref()))
     }),
+    maybe("edgewarden.http.answer", |rows| {
+        texts(http(rows), |http, out| {
+            http.and_then(|http| http.answer)
+                .is_some_and(|answer| put(out, http_answer(answer)))
+        })
+    }),
     maybe("dns.question.name", |rows| {
         wire_texts(rows.iter().map(|row| row.facts.dns.as_ref()?.question.as_ref()))
     }),
@@ -332,6 +338,18 @@ fn starttls(xmpp: &XmppFacts) -> &'static str {
         StartTls::No => "no",
         StartTls::Offered => "offered",
         StartTls::Proceeded => "proceeded",
+    }
+}
+
+fn http_answer(answer: HttpAnswer) -> &'static str {
+    match answer {
+        HttpAnswer::Redirect => "redirect",
+        HttpAnswer::Refusal => "refusal",
+        HttpAnswer::Empty => "empty",
+        HttpAnswer::Autodiscover => "autodiscover",
+        HttpAnswer::Data => "data",
+        HttpAnswer::Content => "content",
+        HttpAnswer::Switch => "switch",
     }
 }
 

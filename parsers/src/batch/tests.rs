@@ -101,6 +101,7 @@ fn full() -> Record {
         method: text("GET"),
         domain: text("meet.contoso.com"),
         path: text("/x?y"),
+        answer: Some(HttpAnswer::Autodiscover),
         ..Default::default()
     }));
     facts.dns = Some(Box::new(DnsFacts {
@@ -160,7 +161,7 @@ fn printed(array: &ArrayRef, row: usize) -> String {
 }
 
 /// Name, type ("?" = may be null), cell of the full row, cell of the bare one.
-const PROMISED: [(&str, &str, &str, &str); 60] = [
+const PROMISED: [(&str, &str, &str, &str); 61] = [
     ("event.start", "i64", "1700000000123456789", "1700000000123456789"),
     ("event.end", "i64", "1700000001000000000", "1700000001000000000"),
     ("network.type", "u8", "6", "4"),
@@ -238,6 +239,7 @@ const PROMISED: [(&str, &str, &str, &str); 60] = [
     ("http.request.method", "utf8?", "GET", "-"),
     ("url.domain", "utf8?", "meet.contoso.com", "-"),
     ("url.path", "utf8?", "/x?y", "-"),
+    ("edgewarden.http.answer", "utf8?", "autodiscover", "-"),
     ("dns.question.name", "utf8?", "_sip._tls.contoso.com", "-"),
     ("observation", "u32", "5", "5"),
     ("edgewarden.packets", "[u64]", "[24, 281474976710755]", "[]"),

@@ -6,7 +6,7 @@
 
 use super::header::{self, Line, Waiting};
 use super::{Context, Probe, Step, StreamReader};
-use crate::facts::{HttpFacts, Service, Side};
+use crate::facts::{HttpAnswer, HttpFacts, Service, Side};
 use crate::text::Text;
 
 /// RFC 9110 9.1 registers methods of up to 17 letters (UPDATEREDIRECTREF); Outlook Anywhere sends RPC_OUT_DATA.
@@ -174,6 +174,31 @@ enum Phase {
     Hold,
 }
 
+/// What a body is by its Content-Type. The first two are the Autodiscover service's own ("Understanding Autodiscover").
+fn body_kind(content_type: &[u8]) -> HttpAnswer {
+    const KINDS: [(&[u8], HttpAnswer); 6] = [
+        (
+            b"application/vnd.microsoft.rtc.autodiscover+xml",
+            HttpAnswer::Autodiscover,
+        ),
+        (
+            b"application/vnd.microsoft.rtc.autodiscover+json",
+            HttpAnswer::Autodiscover,
+        ),
+        (b"application/json", HttpAnswer::Data),
+        (b"text/json", HttpAnswer::Data),
+        (b"application/xml", HttpAnswer::Data),
+        (b"text/xml", HttpAnswer::Data),
+    ];
+    let media_type = content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    let known = KINDS.iter().find(|(name, _)| media_type.eq_ignore_ascii_case(name));
+    known.map_or(HttpAnswer::Content, |(_, kind)| *kind)
+}
+
 /// What the fields of the message at hand said.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fields {
@@ -182,6 +207,7 @@ struct Fields {
     websocket: bool,
     length: Option<u64>,
     chunked: bool,
+    body: Option<HttpAnswer>,
 }
 
 /// HTTP over TCP, up to the first final answer.
@@ -194,6 +220,8 @@ pub struct Reader {
     /// The request asks for another protocol on this connection.
     connect: bool,
     asks_upgrade: bool,
+    /// The answer will have no body (RFC 9110 9.3.2).
+    head: bool,
     /// The request's fields have ended.
     asked: bool,
     status: u16,
@@ -212,6 +240,7 @@ impl Reader {
             client: None,
             connect: false,
             asks_upgrade: false,
+            head: false,
             asked: false,
             status: 0,
             refused: 0,
@@ -252,6 +281,7 @@ impl Reader {
             self.authority = authority.map(|host| Text::from_wire(without_port(host)));
         }
         self.connect = request.method == b"CONNECT";
+        self.head = request.method == b"HEAD";
         match request.bare {
             true => Some(self.end_request(context)),
             false => Some(Phase::Fields),
@@ -293,12 +323,33 @@ impl Reader {
             fields.length = header::number(value);
         } else if name.eq_ignore_ascii_case(b"Transfer-Encoding") {
             fields.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"Content-Type") {
+            fields.body.get_or_insert_with(|| body_kind(value));
+        }
+    }
+
+    /// What a final answer with these fields is.
+    fn answer(&self, fields: &Fields) -> HttpAnswer {
+        match self.status {
+            101 => HttpAnswer::Switch,
+            200..=299 if self.connect => HttpAnswer::Switch,
+            204 | 205 | 304 => HttpAnswer::Empty,
+            300..=399 => HttpAnswer::Redirect,
+            400.. => HttpAnswer::Refusal,
+            _ if self.head || (fields.length == Some(0) && !fields.chunked) => HttpAnswer::Empty,
+            _ => fields.body.unwrap_or(HttpAnswer::Content),
         }
     }
 
     /// The fields of an answer have ended: what follows it?
     fn end_response(&mut self, side: Side, context: &mut Context<'_>) -> Result<Phase, End> {
         let fields = self.fields.get(side.index()).copied().unwrap_or_default();
+        let interim = matches!(self.status, 100 | 102..=199);
+        let facts = http(context);
+        // An answer to a request that was not seen is one to nothing we know.
+        if !interim && facts.method.is_some() {
+            facts.answer.get_or_insert(self.answer(&fields));
+        }
         match self.status {
             101 if fields.websocket => {
                 http(context).upgraded_websocket = true;

@@ -132,6 +132,67 @@ fn an_upgrade_hands_over() {
     assert_eq!(told.step, Step::Done, "not accepted");
 }
 
+/// Kinds by RFC 9110 15 and 8.3; media types of the Autodiscover service from "Understanding Autodiscover".
+#[test]
+fn kinds_of_answers() {
+    let ask = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let kind = |request: &str, answer: &str| {
+        let answer = format!("HTTP/1.1 {answer}\r\n\r\n<body>");
+        told(&[(A, request), (B, &answer)]).facts.http.unwrap().answer.unwrap()
+    };
+    let table = [
+        (
+            "301 Moved\r\nLocation: https://a/\r\nContent-Type: text/html",
+            HttpAnswer::Redirect,
+        ),
+        ("307 Temporary Redirect\r\nLocation: https://a/", HttpAnswer::Redirect),
+        ("304 Not Modified", HttpAnswer::Empty),
+        ("204 No Content", HttpAnswer::Empty),
+        (
+            "200 OK\r\nContent-Type: text/html\r\nContent-Length: 0",
+            HttpAnswer::Empty,
+        ),
+        (
+            "403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 6",
+            HttpAnswer::Refusal,
+        ),
+        ("503 Service Unavailable", HttpAnswer::Refusal),
+        (
+            "200 OK\r\nContent-Type: text/html\r\nContent-Length: 6",
+            HttpAnswer::Content,
+        ),
+        ("200 OK\r\nTransfer-Encoding: chunked", HttpAnswer::Content),
+        (
+            "200 OK\r\nContent-Type: application/json; charset=utf-8",
+            HttpAnswer::Data,
+        ),
+        ("200 OK\r\ncontent-type: Text/XML", HttpAnswer::Data),
+        (
+            "200 OK\r\nContent-Type: application/vnd.microsoft.rtc.autodiscover+xml;v=1",
+            HttpAnswer::Autodiscover,
+        ),
+    ];
+    for (answer, expected) in table {
+        assert_eq!(kind(ask, answer), expected, "{answer}");
+    }
+    let page = "200 OK\r\nContent-Type: text/html\r\nContent-Length: 6";
+    assert_eq!(kind("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", page), HttpAnswer::Empty);
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n";
+    assert_eq!(
+        kind(upgrade, "101 Switching Protocols\r\nUpgrade: x"),
+        HttpAnswer::Switch
+    );
+    assert_eq!(kind("CONNECT b:25 HTTP/1.1\r\n\r\n", "200 OK"), HttpAnswer::Switch);
+}
+
+#[test]
+fn an_answer_to_an_unseen_request_has_no_kind() {
+    assert_eq!(told(&[(B, OK)]).facts.http.unwrap().answer, None);
+    assert_eq!(told(&[(B, OK), (A, GET)]).facts.http.unwrap().answer, None);
+    let interim = told(&[(A, GET), (B, "HTTP/1.1 100 Continue\r\n\r\n")]);
+    assert_eq!(interim.facts.http.unwrap().answer, None);
+}
+
 #[test]
 fn interim_answers_are_not_the_answer() {
     let post = "POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n";
