@@ -8,9 +8,11 @@ depend on something else in the file (ports on a single address, the lone pool t
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any, TypeVar
 
 from rules import components as c
+from rules.document import Mark
 from rules.references import SERVER_LISTS, selector_kind
 from rules.shape import At, network
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
@@ -55,7 +57,29 @@ def build(root: At, path: str) -> Topology:
         mobility=values.get("mobility", False),
         policy=_policy(values.get("policy", {}), _declared(values)),
         path=path,
+        places=_places(root),
     )
+
+
+def _places(root: At) -> dict[tuple[str, c.Network], Mark]:
+    """Where each address and network first stands under its section: a key of the file, or one below it."""
+    places: dict[tuple[str, c.Network], Mark] = {}
+
+    def walk(item: Any, sections: tuple[str, ...], mark: Mark) -> None:
+        if isinstance(item, At):
+            walk(item.value, sections, item.mark)
+        elif isinstance(item, dict):
+            for key, value in item.items():
+                walk(value, (*sections, f"{sections[0]}.{key}") if len(sections) == 1 else sections or (key,), mark)
+        elif isinstance(item, tuple):
+            for value in item:
+                walk(value, sections, mark)
+        elif isinstance(item, c.Address | c.Network):
+            for section in sections:
+                places.setdefault((section, ip_network(item)), mark)
+
+    walk(root, (), root.mark)
+    return places
 
 
 def _strip(item: Any) -> Any:

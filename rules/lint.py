@@ -114,7 +114,7 @@ def _edge_same_subnet(topology: Topology) -> Iterator[ConfigFinding]:
     """External and internal interface must be in different networks ("Set up network interfaces for Edge Servers")."""
     for pool in topology.edge_pools:
         for member in pool.members:
-            shared = _shared_network(topology, member)
+            shared = shared_network(topology, member)
             if shared is not None:
                 yield ConfigFinding(
                     "edge-same-subnet",
@@ -125,7 +125,7 @@ def _edge_same_subnet(topology: Topology) -> Iterator[ConfigFinding]:
                 )
 
 
-def _shared_network(topology: Topology, member: EdgeMember) -> str | None:
+def shared_network(topology: Topology, member: EdgeMember) -> str | None:
     """The narrowest declared network (or the one address) that holds an external and an internal address."""
     inside = {_network_of(topology, address) for address in member.internal} - {None}
     for _role, service in edge_services(member):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -53,6 +53,7 @@ from rules.components import (
     XmppPartner,
     XmppProxy,
 )
+from rules.document import Mark
 from rules.names import EXTERNAL, PRODUCTS, UNDECLARED
 from rules.site_policy import CoveragePolicy, LocalPath, Policy, RuleSeverity, Selector, Thresholds
 
@@ -179,6 +180,10 @@ class Topology:
     policy: Policy = field(default_factory=Policy)
     edgewarden: int = 1  # version of the file format
     path: str = field(default="", compare=False)  # where it was read, for messages; no part of the model
+    places: Mapping[tuple[str, Network], Mark] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # also not: where
+    # an address first stands under a section (a key of the file, or "clients.egress")
 
     @property
     def digest(self) -> str:

@@ -169,6 +169,16 @@ def load_topology(path: str) -> Topology:
         raise OperatorMistake(f"the topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
 
 
+def warn_of_strays(topology: Topology, messages: Messages) -> None:
+    """Traffic of a server in a zone of another role passes for what nobody asked about: say so beside the verdict."""
+    from rules.placement import misplaced
+
+    strays = misplaced(topology)
+    if strays:
+        more = f" and {len(strays) - 1} more; edgewarden topology check lists them" if len(strays) > 1 else ""
+        messages.warning(f"{strays[0]}{more}: much of the traffic there is out of scope")
+
+
 def load_waivers(path: str, topology: Topology | None) -> tuple[Waiver, ...]:
     """Read a file of waivers. Raises OperatorMistake with all its faults, one a line."""
     from rules import waivers

@@ -20,6 +20,7 @@ from monitor.cli.arguments import (
     octets_to_read,
     store_place,
     topology_path,
+    warn_of_strays,
 )
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, VIOLATIONS, OperatorMistake, OutputFailure, gravest
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     path = topology_path(arguments.topology, default=True)
     assert path is not None
     topology = load_topology(path)
+    warn_of_strays(topology, messages)
     waivers = load_waivers(arguments.waivers, topology) if arguments.waivers is not None else None
     captures, mistakes = expand_captures(arguments.captures, topology, messages)
     again = "--evidence" if arguments.evidence is not None else "--second-opinion" if arguments.second_opinion else None

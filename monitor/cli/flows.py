@@ -14,6 +14,7 @@ from monitor.cli.arguments import (
     load_topology,
     octets_to_read,
     topology_path,
+    warn_of_strays,
 )
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE, INCONCLUSIVE, MISTAKE, OperatorMistake, gravest
@@ -44,6 +45,8 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace, messages: Messages) -> int:
     path = topology_path(arguments.topology, default=False)
     topology = load_topology(path) if path is not None else None
+    if topology is not None:
+        warn_of_strays(topology, messages)
     if arguments.verdict is not None and topology is None:
         raise OperatorMistake("--verdict needs a topology: name one with --topology FILE or $EDGEWARDEN_TOPOLOGY")
     captures, mistakes = expand_captures(arguments.captures, topology, messages)

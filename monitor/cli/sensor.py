@@ -18,6 +18,7 @@ from monitor.cli.arguments import (
     load_topology,
     store_place,
     topology_path,
+    warn_of_strays,
 )
 from monitor.cli.messages import Messages
 from monitor.exit_status import OperatorMistake, gravest
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
 
     settings = load_settings(arguments.config) if arguments.config is not None else None
     topology = _topology(arguments, settings)
+    warn_of_strays(topology, messages)
     interfaces = tuple(dict.fromkeys(arguments.interface))
     in_kernel, behind = _filter(arguments.filter, interfaces)
     place = store_place(arguments) or default_path()
