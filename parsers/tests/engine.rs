@@ -307,6 +307,11 @@ fn sip_is_read_in_sctp() {
 
 /// The observation number `evidence` of the only flow, made of datagrams from the client to the server.
 fn evidence(datagrams: &[Vec<u8>]) -> u32 {
+    evidence_of_cut(datagrams, usize::MAX)
+}
+
+/// The same, with at most `snaplen` octets of each frame.
+fn evidence_of_cut(datagrams: &[Vec<u8>], snaplen: usize) -> u32 {
     let mut engine = Engine::new(Arc::new(Tables::default()), limits());
     let capture = engine.add_capture(None);
     let frames: Vec<_> = (0..)
@@ -318,7 +323,7 @@ fn evidence(datagrams: &[Vec<u8>]) -> u32 {
             )
         })
         .collect();
-    engine.feed(capture, &pcap(&frames));
+    engine.feed(capture, &cut_pcap(&frames, snaplen));
     engine.finish(capture);
     engine.close();
     assert_eq!(engine.take(usize::MAX).len(), 1);
@@ -349,6 +354,22 @@ fn media_waits_for_its_third_packet_before_it_is_called_unrecognised() {
     // The same octets for ever are no source, however much they look like one.
     let stuck = vec![rtp(1); 20];
     assert_eq!(evidence(&stuck), UNRECOGNISED);
+}
+
+#[test]
+fn what_was_cut_before_it_could_tell_is_not_called_unrecognised() {
+    const UNDETERMINED: u32 = 1;
+    const UNRECOGNISED: u32 = 2;
+    const HEADERS: usize = 14 + 20 + 8;
+    let datagrams = vec![vec![0x55; 200]; 12];
+    assert_eq!(evidence_of_cut(&datagrams, HEADERS + 18), UNDETERMINED);
+    assert_eq!(evidence_of_cut(&datagrams, HEADERS + 63), UNDETERMINED);
+    assert_eq!(
+        evidence_of_cut(&datagrams[..1], HEADERS + 64),
+        UNRECOGNISED,
+        "64 octets from the first"
+    );
+    assert_eq!(evidence(&vec![vec![0x55; 18]; 4]), UNRECOGNISED, "whole, and short");
 }
 
 /// A few packets that mean something and can go wrong in any order.

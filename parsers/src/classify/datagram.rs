@@ -1,6 +1,7 @@
 //! Datagrams: each stands for itself, so each is shown to the readers that its first byte allows (RFC 7983), for as long
 //! as the flow lives.
 
+use super::TELLING;
 use crate::facts::{Service, Side};
 use crate::proto::{dns, dtls, quic, rtp, sip, stun, Context};
 
@@ -30,15 +31,15 @@ impl Datagrams {
         self.count > DATAGRAM_PROBES
     }
 
-    /// Shows one datagram to whom it may concern.
-    pub(super) fn read(&mut self, side: Side, payload: &[u8], context: &mut Context<'_>) {
+    /// Shows one datagram to whom it may concern. cut: its end was not captured, and what it was may have stood there.
+    pub(super) fn read(&mut self, side: Side, payload: &[u8], cut: bool, context: &mut Context<'_>) {
         let Some(&first) = payload.first() else { return };
         let facts = &*context.facts;
         let nothing = facts.services().is_empty();
         self.count = self.count.saturating_add(1);
         if nothing && self.perhaps_media < PERHAPS_MEDIA && rtp::probe_datagram(payload) {
             self.perhaps_media += 1;
-        } else if nothing {
+        } else if nothing && !(cut && (payload.len() as u64) < TELLING) {
             self.octets = self.octets.saturating_add(payload.len() as u64);
         }
         if facts.has(Service::Sip) {

@@ -203,8 +203,8 @@ impl Conversation {
         Heard::Taken
     }
 
-    /// A datagram of `side`.
-    pub fn datagram(&mut self, side: Side, payload: &[u8], facts: &mut Facts, shared: &mut Shared<'_>) {
+    /// A datagram of `side`. cut: its end was not captured.
+    pub fn datagram(&mut self, side: Side, payload: &[u8], cut: bool, facts: &mut Facts, shared: &mut Shared<'_>) {
         if let Talk::Silent = self.talk {
             self.talk = Talk::Datagrams(Box::default());
         }
@@ -214,7 +214,7 @@ impl Conversation {
             certificates: shared.certificates,
             time: shared.time,
         };
-        talk.read(side, payload, &mut context);
+        talk.read(side, payload, cut, &mut context);
         self.reading.from_start |= !facts.services().is_empty();
     }
 }

@@ -134,7 +134,7 @@ impl Core {
                 let share = share((source_port, destination_port), false, length);
                 let forward = share.forward;
                 if let Some(slot) = self.count(share) {
-                    self.datagram(slot, forward, payload);
+                    self.datagram(slot, forward, payload, ip.cut);
                 }
             }
             Transport::Icmp {
@@ -160,7 +160,7 @@ impl Core {
                 let forward = share.forward;
                 if let Some(slot) = self.count(share) {
                     for message in sctp::messages(payload) {
-                        self.datagram(slot, forward, message);
+                        self.datagram(slot, forward, message, ip.cut);
                     }
                 }
             }
@@ -349,7 +349,7 @@ impl Core {
         }
     }
 
-    fn datagram(&mut self, slot: u32, forward: bool, payload: &[u8]) {
+    fn datagram(&mut self, slot: u32, forward: bool, payload: &[u8], cut: bool) {
         let Core {
             table,
             budget,
@@ -366,7 +366,8 @@ impl Core {
             certificates,
             time: flow.last,
         };
-        flow.conversation.datagram(side, payload, &mut flow.facts, &mut shared);
+        flow.conversation
+            .datagram(side, payload, cut, &mut flow.facts, &mut shared);
         if let Some(join) = &mut flow.join {
             join.datagram(side, payload, &flow.facts);
         }

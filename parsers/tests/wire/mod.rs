@@ -78,6 +78,11 @@ pub fn udp(ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
 
 /// A classic little-endian microsecond capture of Ethernet frames: (microseconds, frame).
 pub fn pcap(frames: &[(i64, Vec<u8>)]) -> Vec<u8> {
+    cut_pcap(frames, usize::MAX)
+}
+
+/// The same, with at most `snaplen` octets of each frame.
+pub fn cut_pcap(frames: &[(i64, Vec<u8>)], snaplen: usize) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, 1] {
         file.extend_from_slice(&word.to_le_bytes());
@@ -86,10 +91,11 @@ pub fn pcap(frames: &[(i64, Vec<u8>)]) -> Vec<u8> {
         let length = u32::try_from(frame.len()).unwrap();
         let seconds = u32::try_from(time / 1_000_000).unwrap();
         let micros = u32::try_from(time % 1_000_000).unwrap();
-        for word in [seconds, micros, length, length] {
+        let captured = &frame[..frame.len().min(snaplen)];
+        for word in [seconds, micros, u32::try_from(captured.len()).unwrap(), length] {
             file.extend_from_slice(&word.to_le_bytes());
         }
-        file.extend_from_slice(frame);
+        file.extend_from_slice(captured);
     }
     file
 }

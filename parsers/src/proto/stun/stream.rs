@@ -17,6 +17,13 @@ const MESSAGE_LIMIT: usize = 2048;
 const UNITS: u16 = 256;
 /// Octets searched through after a hole before the reader gives up.
 const SEARCH_LIMIT: u64 = 256 * 1024;
+/// Packets in order that make a media source, and sequence numbers that may be missing between two (RFC 3550 A.1).
+const IN_ORDER: u8 = 3;
+const MAX_DROPOUT: u16 = 5;
+/// Frames in which they must be found; audio, video and their reports take turns.
+const MEDIA_FRAMES: usize = 24;
+/// Octets of one media packet, more than any path carries.
+const MEDIA_LIMIT: usize = 2048;
 /// Frame header, message header and cookie of MS-TURN.
 const MS_FRAME: usize = 32;
 
@@ -39,18 +46,33 @@ impl Framing {
 
 /// Whether a stream begins with one of the three framings.
 pub fn probe(bytes: &[u8]) -> Probe {
+    match begins(bytes) {
+        Ok(_) => Probe::Yes,
+        Err(answer) => answer,
+    }
+}
+
+/// The framing a stream begins with.
+fn begins(bytes: &[u8]) -> Result<Framing, Probe> {
     let mut best = Probe::No;
     for framing in [Framing::Microsoft, Framing::Rfc4571, Framing::Bare] {
         match fits(framing, bytes) {
-            Probe::Yes => return Probe::Yes,
+            Probe::Yes => return Ok(framing),
             Probe::More => best = Probe::More,
             Probe::No => {}
         }
     }
-    match best {
-        Probe::No => probe_data_frames(bytes),
-        best => best,
+    for (probe, framing) in [
+        (probe_data_frames as fn(&[u8]) -> Probe, Framing::Microsoft),
+        (probe_media_frames, Framing::Rfc4571),
+    ] {
+        match probe(bytes) {
+            Probe::Yes => return Ok(framing),
+            Probe::More => best = Probe::More,
+            Probe::No => {}
+        }
     }
+    Err(best)
 }
 
 /// What follows the pseudo-TLS hello or reply is framed by definition: the frame's header is evidence enough.
@@ -115,6 +137,54 @@ fn probe_data_frames(bytes: &[u8]) -> Probe {
         rest = body.get(size..).unwrap_or_default();
     }
     Probe::Yes
+}
+
+/// Media between peers that no check went before (RFC 4571 2; ICE-TCP on another connection, or none at all). A length and
+/// an RTP header are less than any other evidence of ours: as in datagrams, three packets of the first source must follow
+/// each other, and every frame until then must be media.
+fn probe_media_frames(bytes: &[u8]) -> Probe {
+    let mut rest = bytes;
+    let mut first: Option<(u32, u16)> = None;
+    let mut in_order: u8 = 0;
+    for _ in 0..MEDIA_FRAMES {
+        let (size, body) = match rest {
+            [0, 0, behind @ ..] if first.is_some() => {
+                rest = behind;
+                continue;
+            }
+            [high, low, body @ ..] => (length(*high, *low), body),
+            _ => return Probe::More,
+        };
+        if !(8..=MEDIA_LIMIT).contains(&size) || body.first().is_some_and(|first| first & 0xc0 != 0x80) {
+            return Probe::No;
+        }
+        let Some(packet) = body.get(..size) else {
+            return Probe::More;
+        };
+        match (rtp_source(packet), packet) {
+            (Some(source), [_, _, high, low, ..]) => {
+                let sequence = u16::from_be_bytes([*high, *low]);
+                match first {
+                    Some((known, _)) if known != source => {
+                        rest = body.get(size..).unwrap_or_default();
+                        continue; // another source of the same connection
+                    }
+                    Some((_, last)) if !(1..=MAX_DROPOUT).contains(&sequence.wrapping_sub(last)) => return Probe::No,
+                    _ => {}
+                }
+                first = Some((source, sequence));
+                in_order = in_order.saturating_add(1);
+                if in_order >= IN_ORDER {
+                    return Probe::Yes;
+                }
+            }
+            // RTCP; alone it is no evidence.
+            (None, [_, 192..=223, ..]) => {}
+            _ => return Probe::No,
+        }
+        rest = body.get(size..).unwrap_or_default();
+    }
+    Probe::No
 }
 
 /// SSRC of an RTP packet (RFC 3550 5.1); None for RTCP (RFC 5761 4) and what is neither.
@@ -213,19 +283,12 @@ impl StreamReader for Reader {
     fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
         let framing = match self.framing {
             Some(framing) => framing,
-            None => {
-                let framings = [Framing::Microsoft, Framing::Rfc4571, Framing::Bare];
-                let sure = framings.into_iter().find(|&framing| fits(framing, bytes) == Probe::Yes);
-                let after_pseudo_tls = context.facts.pseudo_tls.hello || context.facts.pseudo_tls.reply;
-                match (sure, probe(bytes)) {
-                    _ if after_pseudo_tls => Framing::Microsoft,
-                    (Some(framing), _) => framing,
-                    (None, Probe::More) => return Step::More(0),
-                    (None, Probe::No) => return Step::Broken,
-                    // Data frames of a session joined late.
-                    (None, Probe::Yes) => Framing::Microsoft,
-                }
-            }
+            None if context.facts.pseudo_tls.hello || context.facts.pseudo_tls.reply => Framing::Microsoft,
+            None => match begins(bytes) {
+                Ok(framing) => framing,
+                Err(Probe::More) => return Step::More(0),
+                Err(_) => return Step::Broken,
+            },
         };
         self.framing = Some(framing);
         let Some(own) = self.directions.get_mut(side.index()) else {

@@ -337,6 +337,56 @@ fn media_between_peers_over_tcp_is_counted() {
     );
 }
 
+/// An RTP packet of PCMU (RFC 3550 5.1): 20 ms of `source`, in clear or not.
+fn rtp(source: u8, sequence: u16) -> Vec<u8> {
+    let [high, low] = sequence.to_be_bytes();
+    let timestamp = (u32::from(sequence) * 160).to_be_bytes();
+    [
+        &[0x80, 0][..],
+        &[high, low],
+        &timestamp,
+        &[0, 0, 0, source],
+        &[0x5a; 160],
+    ]
+    .concat()
+}
+
+fn in_frame(packet: &[u8]) -> Vec<u8> {
+    [&(packet.len() as u16).to_be_bytes()[..], packet].concat()
+}
+
+#[test]
+fn media_over_tcp_needs_no_check_before_it() {
+    let report = [&[0x80, 201, 0, 1][..], &[0, 0, 0, 1]].concat();
+    let packets = [rtp(1, 65535), rtp(2, 7), report, rtp(1, 0), rtp(1, 3)];
+    let stream: Vec<u8> = packets.iter().flat_map(|packet| in_frame(packet)).collect();
+    assert_eq!(probe(&stream), Probe::Yes);
+    probe_waits(probe, &stream);
+    let answer: Vec<u8> = (40..44).flat_map(|sequence| in_frame(&rtp(9, sequence))).collect();
+    let told = every_split(Reader::new, &[(A, &stream), (B, &answer)]);
+    assert_eq!(told.facts.services(), [Service::Rtp]);
+    assert_eq!(told.facts.opener, None, "media tells nothing about who opened");
+    every_truncation(Reader::new, &[(A, &stream), (B, &answer)]);
+}
+
+#[test]
+fn what_only_looks_like_framed_media_is_none() {
+    let stream = |packets: &[Vec<u8>]| -> Vec<u8> { packets.iter().flat_map(|packet| in_frame(packet)).collect() };
+    assert_eq!(probe(&stream(&[rtp(1, 1), rtp(1, 2)])), Probe::More, "two are too few");
+    assert_eq!(
+        probe(&stream(&[rtp(1, 1), rtp(1, 2), rtp(1, 2)])),
+        Probe::No,
+        "a copy, which TCP has none of"
+    );
+    assert_eq!(probe(&stream(&[rtp(1, 1), rtp(1, 90)])), Probe::No, "far ahead");
+    let many: Vec<Vec<u8>> = (0..30).map(|n| rtp(n, 5)).collect();
+    assert_eq!(probe(&stream(&many)), Probe::No, "each of another source");
+    let mut second = rtp(1, 2);
+    second[0] = 0x40;
+    assert_eq!(probe(&stream(&[rtp(1, 1), second])), Probe::No, "version 1");
+    assert_eq!(probe(&[0x20, 0x00, 0x80, 0, 0, 1]), Probe::No, "longer than any packet");
+}
+
 #[test]
 fn a_frame_that_lies_breaks_the_stream() {
     let good = framed(2, ALLOCATE);
