@@ -171,7 +171,9 @@ def reverse_proxy_ssl_offload(facts: Facts) -> str | None:
     if pool is None or not facts.destination.has(*names.WEB_SERVERS):
         return None
     use = facts.detail.use
-    discovery = use == detail.ROOT and domains.AUTODISCOVER in facts.asked_uses
+    # The root of which site says the Host field, which may have been cut off.
+    named = bool(facts.observation.host)
+    discovery = use == detail.ROOT and (not named or domains.AUTODISCOVER in facts.asked_uses)
     other = use not in ("", detail.AUTODISCOVER) and not discovery
     if facts.port != pool.web.external_https and not (facts.port == pool.web.external_http and other):
         return None

@@ -85,6 +85,7 @@ CASES: list[tuple[str, bool, str, str, dict[str, Any], Detail, str]] = [
     ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, use(AUTODISCOVER), "webext.contoso.com"),
     ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{DIR_WEB}:8080/tcp", HTTP, use(ROOT), "lyncdiscover.contoso.com"),
     ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, NO_DETAIL, ""),  # the path not seen
+    ("reverse-proxy-ssl-offload", False, PROXY_IN, f"{DIR_WEB}:8080/tcp", HTTP, use(ROOT), ""),  # Host was cut off
     ("reverse-proxy-ssl-offload", False, PC, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), ""),
     ("reverse-proxy-host-rewritten", True, PROXY_IN, f"{FE_WEB}:8080/tcp", HTTP, use(OTHER), "pool01.contoso.net"),
     ("reverse-proxy-host-rewritten", True, PROXY_IN, f"{DIR_WEB}:8080/tcp", HTTP, use(ROOT), "dir01.contoso.net"),
