@@ -73,6 +73,22 @@ def add_output(parser: argparse.ArgumentParser, what: str = "the result") -> Non
     parser.add_argument("--output", metavar="FILE", help=f"write {what} to FILE instead of standard output")
 
 
+def add_draft_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """For what is going to be changed by hand; `draft_output` opens it."""
+    add_output(parser, what)
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists: it may have been edited")
+
+
+def draft_output(arguments: argparse.Namespace) -> Output:
+    """Where a draft goes. Raises OperatorMistake when that would replace a file somebody may have worked on."""
+    path = arguments.output
+    if path is not None and not arguments.force and os.path.isfile(path) and os.path.getsize(path):
+        raise OperatorMistake(
+            f"--output: {visible(path)} exists and may have been edited: name another file, or replace it with --force"
+        )
+    return Output(path)
+
+
 def add_captures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "captures",

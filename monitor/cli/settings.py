@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from monitor.cli.arguments import add_output, command, load_settings
+from monitor.cli.arguments import add_draft_output, add_output, command, draft_output, load_settings
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE
 from monitor.output import Output
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         description="Prints a small settings file that needs a topology beside it.",
         example="edgewarden settings new --output edgewarden.yaml",
     )
-    add_output(new, "the file")
+    add_draft_output(new, "the file")
 
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
@@ -79,6 +79,6 @@ def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
 def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.settings.template import TEMPLATE
 
-    with Output(arguments.output) as out:
+    with draft_output(arguments) as out:
         out.write_text(TEMPLATE)
     return DONE

@@ -7,8 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import (
+    add_draft_output,
     add_output,
     command,
+    draft_output,
     expand_captures,
     load_topology,
     octets_to_read,
@@ -76,7 +78,7 @@ def add(commands: Any) -> None:
         example="edgewarden topology import contoso.tbxml --output topology.yaml",
     )
     imported.add_argument("file", metavar="FILE", help="the XML, in UTF-8 or UTF-16")
-    add_output(imported, "the draft")
+    add_draft_output(imported, "the draft")
     new = command(
         groups,
         "new",
@@ -93,7 +95,7 @@ def add(commands: Any) -> None:
         metavar="CAPTURE",
         help="captures (files or folders) of sign-ins, meetings and federation at the firewalls, to draft from",
     )
-    add_output(new, "the file")
+    add_draft_output(new, "the file")
 
 
 def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
@@ -154,7 +156,7 @@ def run_import(arguments: argparse.Namespace, messages: Messages) -> int:
     except DeploymentFaults as error:
         count = len(error.faults)
         raise OperatorMistake(f"the deployed topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
-    with Output(arguments.output) as out:
+    with draft_output(arguments) as out:
         out.write_text(draft.text)
     _tell(draft, messages)
     return DONE
@@ -183,7 +185,7 @@ def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
         return _draft_from_captures(arguments, messages)
     from rules.template import TEMPLATE
 
-    with Output(arguments.output) as out:
+    with draft_output(arguments) as out:
         out.write_text(TEMPLATE)
     return DONE
 
@@ -195,14 +197,16 @@ def _draft_from_captures(arguments: argparse.Namespace, messages: Messages) -> i
     from rules.sighted import draft_from
 
     statuses = [DONE]
-    with Output(arguments.output) as out:
+    with draft_output(arguments) as out:
         progress = messages.progress(octets_to_read(captures))
         sightings, replays = sightings_of(captures, progress)
         progress.done()
+        mistakes += [mistake for replay in replays for mistake in replay.mistakes]
+        if not any(replay.captures for replay in replays):
+            raise OperatorMistake("\n".join(visible(line) for line in ["no capture to draft from", *mistakes]))
         draft = draft_from(sightings, arguments.from_capture)
         out.write_text(draft.text)
     for replay in replays:
-        mistakes.extend(replay.mistakes)
         for note in replay.broken:
             messages.warning(note)
             statuses.append(INCONCLUSIVE)

@@ -305,10 +305,38 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "TODO to fill in" in err
 
 
-def test_what_is_no_capture_is_a_mistake(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_capture_there_is_no_draft(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "no.pcap").write_text("no capture")
-    assert main(["topology", "new", "--from-capture", str(tmp_path / "no.pcap")]) == 2
-    out, err = capfd.readouterr()
-    assert "is no capture" in err
-    assert "check: no Edge interface was recognised" in err
-    assert "edge_pools:" in out
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("# a morning's work\n")
+    for capture, why in (("no.pcap", "is no capture"), ("gone.pcap", "gone.pcap")):
+        words = ["topology", "new", "--output", str(mine), "--force", "--from-capture", str(tmp_path / capture)]
+        assert main(words) == 2
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert "no capture to draft from" in err
+        assert why in err
+    assert mine.read_text() == "# a morning's work\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["topology", "new"],
+        ["topology", "new", "--from-capture", CLEAN[0]],
+        ["topology", "import", str(Path(__file__).parent / "deployed" / "contoso-topology.xml")],
+        ["settings", "new"],
+    ],
+    ids=" ".join,
+)
+def test_a_draft_replaces_no_work(words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("# a morning's work\n")
+    words = [*words[:2], "--output", str(mine), *words[2:]]
+    assert main(words) == 2
+    assert "exists and may have been edited: name another file, or replace it with --force" in capfd.readouterr().err
+    assert mine.read_text() == "# a morning's work\n"
+    assert main([*words[:2], "--force", *words[2:]]) == 0
+    assert len(mine.read_text().splitlines()) > 20
+    mine.write_text("")  # nothing to lose
+    assert main(words) == 0
