@@ -1,8 +1,9 @@
 """A draft of the topology file from what captures showed: each entry with its reason and the flows behind it.
 
 Strategy: the roles of `rules.sighted_roles`, written in the order of the file. What was not seen is `TODO`, never a
-guess; where several addresses could go into one place (which outer address belongs to which Edge Server is nothing that
-packets tell), all are named in a comment. Addresses with a role are all that the zones hold.
+guess; what little supports, and every partner, is a comment with its flows, since what is declared is allowed. Where
+several addresses could go into one place (which outer address belongs to which Edge Server is nothing that packets
+tell), all are named in a comment. Addresses with a role are all that the zones hold.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 from rules.components import Address
 from rules.draft import TODO, Draft, one_or_list, several, word
-from rules.sighted_roles import CLS_PORTS, WEB_NAMES, Pool, Roles, order
+from rules.sighted_roles import CLS_PORTS, LEAST_FLOWS, WEB_NAMES, Pool, Roles, order
 from rules.sightings import Sighting, Sightings
 from rules.topology import is_private
 
@@ -50,6 +51,7 @@ class _Sighted:
         self._pools()
         self._people()
         self._federation()
+        self._perhaps()
         self._rest()
         return draft
 
@@ -119,10 +121,17 @@ class _Sighted:
                 self._member(None, [], alone=True)
 
     def _next_hop(self) -> None:
-        hops = sorted((pool for pool in self.roles.pools if pool.next_hop), key=lambda pool: -pool.next_hop)
+        hops = sorted(
+            (pool for pool in self.roles.pools if pool.next_hop >= LEAST_FLOWS), key=lambda pool: -pool.next_hop
+        )
+        lone = [pool for pool in (*self.roles.pools, *self.roles.perhaps_pools) if pool.next_hop]
         if hops:
+            self.draft.todo(2, "whether this is the next hop that was meant: all SIP from outside may go there")
             flows = _flows(hops[0].next_hop)
             self.draft.put(2, f"next_hop: {word(hops[0].name)}", f"the Edge opens SIP to it on 5061, {flows}")
+        elif lone:
+            seen = ", ".join(f"{pool.name} ({_flows(pool.next_hop)})" for pool in lone[:_NAMED])
+            self.draft.put(2, f"next_hop: {TODO}", f"the Edge opened SIP to {seen}, too little to tell")
         else:
             self.draft.put(2, f"next_hop: {TODO}", "the Edge was not seen to open SIP to the inside")
 
@@ -168,7 +177,8 @@ class _Sighted:
                 about = "the only ones seen" if public and private else "the only one seen"
                 put(4, f"{key}: {{{', '.join(parts)}}}", about)
             else:
-                about = f"one of {', '.join(map(str, found))}" if found else "none was seen"
+                some = f"one of {', '.join(map(str, found))}" if len(found) > 1 else "".join(map(str, found))
+                about = some + ", the only one seen" * (len(found) == 1) if found else "none was seen"
                 put(4, f"{key}: {{public: {TODO}}}", about)
 
     # --- proxy and inside --------------------------------------------------------------------------------------------
@@ -281,34 +291,57 @@ class _Sighted:
             return
         draft.blank()
         draft.put(0, "federation:")
-        draft.put(1, "enabled: true", "SIP or XMPP between servers was seen")
+        draft.put(1, "enabled: true", "TODO whether it is wanted: SIP or XMPP between servers was seen")
         draft.put(1, "discovery: false", "TODO true if partners that are not listed may federate")
         named: dict[str, Seen] = {}
         for address, found in partners.items():
             named.setdefault(self.all.common_name(address) or TODO, {})[address] = found
         if named:
             draft.assume(1, "a partner's SIP domain is the name of its Access Edge without the first label")
-            draft.put(1, "sip_partners:", "TODO whether each of these is wanted")
+            draft.put(1, "sip_partners:", "whoever is listed is allowed: take in those that are wanted")
         for name, servers in named.items():
             domain = name.partition(".")[2]
             parts = f"domain: {word(domain if '.' in domain else TODO)}, access_fqdn: {word(name)}"
             flows = _flows(sum(_sum(found) for found in servers.values()))
-            draft.put(2, f"- {{{parts}, access: {several(servers)}}}", f"its certificate, {flows}")
+            draft.put(2, f"# - {{{parts}, access: {several(servers)}}}", f"TODO wanted? its certificate, {flows}")
         if domains:
-            draft.put(1, "xmpp_partners:", "TODO whether each of these is wanted")
+            draft.put(1, "xmpp_partners:", "whoever is listed is allowed: take in those that are wanted")
         for domain, counts in domains.items():
-            line = f"- {{domain: {word(domain)}, addresses: {several(counts)}}}"
-            draft.put(2, line, f"in its stream headers, {_flows(sum(counts.values()))}")
+            line = f"# - {{domain: {word(domain)}, addresses: {several(counts)}}}"
+            draft.put(2, line, f"TODO wanted? in its stream headers, {_flows(sum(counts.values()))}")
         if hosted:
             flows = _flows(sum(_sum(found) for found in hosted.values()))
             draft.put(1, f"# push: {{addresses: {several(hosted)}}}", f"TODO or office365: {HYBRID}, {flows}")
+
+    def _perhaps(self) -> None:
+        """What would have a role if it had been seen more often, or did more: declared, it would be allowed."""
+        roles = self.roles
+        lines = []
+        for pool in roles.perhaps_pools:
+            ports = ", ".join(str(port) for port in sorted(pool.opened))
+            what = f"opens the Edge on {ports}" if ports else "the Edge opens SIP to it"
+            if pool.opened == {5062}:
+                what += ", as a branch appliance does (branch_appliances)"
+            lines.append(f"server {pool.name} at {', '.join(map(str, pool.members))}: {what}, {_flows(pool.flows)}")
+        for address, found in roles.perhaps_proxies.items():
+            lines.append(f"reverse proxy {address}: opens web sites of the inside, {_flows(_sum(found))}")
+        for address, found in roles.perhaps_admins.items():
+            lines.append(f"administrator's host {address}: opens centralized logging, {_flows(_sum(found))}")
+        if lines:
+            self.draft.blank()
+            self.draft.todo(0, "whether these are yours; too little was seen of them to say so")
+            for line in lines[:_LISTED]:
+                self.draft.say(0, f"- {line}")
+            if len(lines) > _LISTED:
+                self.draft.say(0, f"- and {len(lines) - _LISTED} more")
 
     def _rest(self) -> None:
         """Encrypted or relayed services at addresses that got no role, so that nothing of the edge is overlooked."""
         roles = self.roles
         placed = {*roles.access, *roles.webconf, *roles.av, *roles.internal, *roles.proxy_outside, *roles.proxy_inside}
         placed |= {*roles.farms, *roles.partners, *roles.admins, *self.xmpp_peers}
-        placed |= {address for pool in roles.pools for address in (*pool.members, *pool.web)}
+        placed |= {*roles.perhaps_proxies, *roles.perhaps_admins}
+        placed |= {address for pool in (*roles.pools, *roles.perhaps_pools) for address in (*pool.members, *pool.web)}
         left = []
         for address, found in roles.by_listener.items():
             services = {service for seen in found for service in seen.services}

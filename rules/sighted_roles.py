@@ -23,6 +23,12 @@ INSIDE_PORTS: Final = frozenset({5062, 8057, 4443, 23456})
 POOL_PORTS: Final = frozenset({5062, 8057, 23456})
 """Those that Front Ends open and Directors do not: A/V authentication, web conferencing, XMPP gateway."""
 
+FRONT_END_PORTS: Final = frozenset({8057, 23456, 4443})
+"""Those that no branch appliance and no administrator opens either: conferencing, XMPP gateway, replication."""
+
+LEAST_FLOWS: Final = 2
+"""Fewer make no role: one flow may be anybody's, an attacker's or a test's, and would be allowed ever after."""
+
 CLS_PORTS: Final = frozenset({50001, 50002, 50003})
 WEB_PORTS: Final = frozenset({4443, 8080})
 WEB_NAMES: Final = ("lyncdiscover.", "meet.", "dialin.")
@@ -43,6 +49,16 @@ class Pool:
     @property
     def director(self) -> bool:
         return bool(self.next_hop) and not self.opened & POOL_PORTS
+
+    @property
+    def flows(self) -> int:
+        return sum(seen.flows for found in self.members.values() for seen in found)
+
+    @property
+    def sure(self) -> bool:
+        """Whether more than a lone flow says so, and something that no other server of the inside does."""
+        told = self.next_hop >= LEAST_FLOWS if self.director else bool(self.opened & FRONT_END_PORTS)
+        return told and self.flows >= LEAST_FLOWS
 
     @property
     def hosts(self) -> set[str]:
@@ -66,8 +82,10 @@ class Roles:
             self.by_opener.setdefault(seen.opener, []).append(seen)
         self.relays = {a for a, found in self.by_listener.items() if any(seen.relay for seen in found)}
         self.internal = self._internal()
-        self.pools = self._pools()
-        inside = {address for pool in self.pools for address in pool.members}
+        pools = self._pools()
+        self.pools = [pool for pool in pools if pool.sure]
+        self.perhaps_pools = [pool for pool in pools if not pool.sure]
+        inside = {address for pool in pools for address in pool.members}
         self.sip = self._matching(
             lambda seen: "tls" in seen.services and (seen.port == 5061 or _asked_sip(seen)),
             but={*self.internal, *inside},
@@ -85,18 +103,27 @@ class Roles:
             for address, found in self._ours(self._matching(_is_web, but={*self.sip, *self.webconf})).items()
             if self._web_name(address)
         }
-        self.proxy_inside = self._proxy_inside(inside)
+        proxies = self._proxy_inside(inside)
+        edge = self.internal or self.access or self.av
+        self.proxy_inside = {
+            address: found
+            for address, found in proxies.items()
+            if edge and is_private(address) and sum(seen.flows for seen in found) >= LEAST_FLOWS
+        }
+        self.perhaps_proxies = {a: found for a, found in proxies.items() if a not in self.proxy_inside}
         self.farms = self._farms({*inside, *self.access, *self.webconf, *self.proxy_outside, *self.internal})
         self.partners = {
             address: [s for s in self.by_listener.get(address, ()) if s.opener in self.access]
             + [s for s in self.by_opener.get(address, ()) if s.listener in self.access]
             for address in self._federated()
         }
-        self.admins = {
+        admins = {
             address: found
             for address, seen in self.by_opener.items()
             if (found := [s for s in seen if s.port in CLS_PORTS and s.listener in self.internal])
         }
+        self.admins = {a: found for a, found in admins.items() if sum(s.flows for s in found) >= LEAST_FLOWS}
+        self.perhaps_admins = {a: found for a, found in admins.items() if a not in self.admins}
 
     def _matching(
         self, fits: Callable[[Sighting], bool], *, but: Iterable[Address] = ()
