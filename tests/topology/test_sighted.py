@@ -131,9 +131,9 @@ def commented(text: str) -> list[Any]:
 
 
 def test_what_breaks_the_rules_is_not_declared() -> None:
-    """Captures of violations alone (scenarios/violations-*.yaml say which): a server in the perimeter that opens web sites past the
-    proxy, an administrator's host that opens SIP and A/V authentication, a Front End called past the Director, an XMPP
-    domain nobody listed."""
+    """Captures of violations alone (scenarios/violations-*.yaml say which): a server in the perimeter that opens web
+    sites past the proxy, an administrator's host that opens SIP and A/V authentication, a Front End called past the
+    Director, an XMPP domain nobody listed."""
     text = text_of(BAD)
     active = "\n".join(line.partition("#")[0] for line in text.splitlines())
     for suspect in ("evil.example", "172.25.33.77", "adm01.contoso.net", "192.168.20.7", "192.0.2.66", "198.51.100.99"):
