@@ -42,17 +42,19 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
-    """Flows that no row allows. source, destination: declared names, roles or zones."""
+    """Flows that no row allows. source, destination: a declared name, the addresses seen while they are few, else a
+    role or zone; `breadth` then says how many addresses that stands for."""
 
     id: str
-    source: str
-    destination: str
+    source: tuple[str, ...]
+    destination: tuple[str, ...]
     transport: str
     ports: tuple[PortRange, ...]
     service: str  # "" = not known
     found_by: str  # "high unlisted-path"
     reason: str
     seen: Seen
+    breadth: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,10 @@ def suggestions(paths: Sequence[Unlisted], neighbours: Sequence[Stranger], netwo
     if paths:
         lines += ["##", "# policy:", "#   local_paths:"]
         for path in _most_flows(paths):
-            lines += [*_comment(6, f"{path.seen}: {path.found_by}: {path.reason}"), *_path(path)]
+            lines += [
+                *_comment(6, f"{'; '.join((str(path.seen), *path.breadth))}: {path.found_by}: {path.reason}"),
+                *_path(path),
+            ]
         lines += _more(6, len(paths))
     if neighbours:
         lines += ["##", "# others:"]
@@ -96,7 +101,7 @@ def suggestions(paths: Sequence[Unlisted], neighbours: Sequence[Stranger], netwo
 
 
 def _path(path: Unlisted) -> Iterator[str]:
-    ends = f"from: {word(path.source)}, to: {word(path.destination)}, transport: {word(path.transport)}"
+    ends = f"from: {one_or_list(path.source)}, to: {one_or_list(path.destination)}, transport: {word(path.transport)}"
     ports = [span.first if span.first == span.last else str(span) for span in path.ports]
     rest = f", port: {one_or_list(ports)}" if ports else ""
     rest += f", service: {word(path.service)}" if path.service else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from monitor.cli import main
+from monitor.evidence import Packet
 from rules.catalogue import RULE_IDS
 from rules.components import PortRange
 from rules.draft import TODO
 from rules.load import TopologyFaults, read
 from rules.suggestions import MOST, Seen, Stranger, Unlisted, suggestions
-from tests.house.captures import BROKEN, CLEAN, TOPOLOGY
+from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, pcap
+
+RAW = 101  # LINKTYPE_RAW: a packet begins with its IP header
 
 ONCE = Seen(1, "2026-11-22T09:00:00Z", "2026-11-22T09:00:01Z", ("internal",))
 
@@ -46,8 +51,8 @@ def merged(fragment: dict[str, Any]) -> bytes:
 def unlisted(**changes: Any) -> Unlisted:
     made = {
         "id": "suggested-0123456789abcdef",
-        "source": "edge01.contoso.net",
-        "destination": "dc01.contoso.net",
+        "source": ("edge01.contoso.net",),
+        "destination": ("dc01.contoso.net",),
         "transport": "tcp",
         "ports": (PortRange(445, 445),),
         "service": "smb",
@@ -174,6 +179,34 @@ def test_filled_in_the_entries_allow_what_was_found(tmp_path: Path, capfd: pytes
     assert f"suggested-{lookups['id']}" in used
     assert "10.200.0.0/24" not in file.read_text(encoding="utf-8")
     assert "172.25.33.77" not in re.sub("##.*", "", file.read_text(encoding="utf-8"))
+
+
+def knocks(sources: int) -> bytes:
+    """Hosts of the Internet that open TCP 5985 of one client of the LAN, which answers: RFC 791 and 9293 headers."""
+    packets = []
+    for number in range(sources):
+        ends = [(f"192.0.2.{number + 1}", 40000), ("192.168.20.7", 5985)]
+        for (source, sport), (target, dport), flags in ((*ends, 0x02), (*ends[::-1], 0x12)):
+            data = struct.pack("!BBHHHBBH", 0x45, 0, 40, number, 0x4000, 64, 6, 0)
+            data += ip_address(source).packed + ip_address(target).packed
+            data += struct.pack("!HHIIBBHHH", sport, dport, 1000, 1001 if flags & 0x10 else 0, 0x50, flags, 1024, 0, 0)
+            packets.append(Packet(1_795_000_000_000_000_000 + len(packets) * 1000, RAW, len(data), data))
+    return pcap(packets, RAW)
+
+
+@pytest.mark.parametrize(("sources", "written"), [(1, "192.0.2.1"), (8, 8), (9, "external")])
+def test_few_addresses_are_named_and_of_many_the_zone(
+    sources: int, written: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, capture = tmp_path / "candidates.yaml", tmp_path / "x.pcap"
+    capture.write_bytes(knocks(sources))
+    main(["audit", "-q", "--topology", TOPOLOGY, "--suggest", str(file), f"internal={capture}"])
+    text = file.read_text(encoding="utf-8")
+    [path] = entries(text)["policy"]["local_paths"]
+    assert path["from"] == ([f"192.0.2.{n + 1}" for n in range(written)] if isinstance(written, int) else written)
+    assert path["to"] == "192.168.20.7"
+    assert ("from 9 addresses of external" in " ".join(text.replace("##", "").split())) == (sources == 9)
+    capfd.readouterr()
 
 
 def test_a_target_that_cannot_be_written_is_the_operators_mistake(
