@@ -1,8 +1,11 @@
 """Rules about one conversation seen twice: what a firewall, a balancer or a proxy changed on its way, or did not.
 
 Strategy: two legs are one conversation when they share what only its ends choose (both initial sequence numbers, a STUN
-transaction, the random of a ClientHello). Which leg is which is told by the addresses: public ones stand outside the
-translation, private ones inside. Where the addresses do not tell, nothing is said.
+transaction, the random of a ClientHello). At the external firewall the leg nearer to the opener is told from the other:
+by the addresses (public ones stand outside the translation, private ones inside), else by the sides of the sensors,
+else by the clock of the one sensor that saw both. Then the opener says what may change: of a stranger nothing but where
+it goes; of an own host where it comes from, even if the flow comes straight back (edge-paths 2.1, both hairpins). Where
+nothing tells which leg is which, nothing is said.
 """
 
 from __future__ import annotations
@@ -12,31 +15,72 @@ from collections.abc import Iterator
 from rules import names
 from rules.components import Address
 from rules.declared import PRIVATE, edge_services
-from rules.endpoints import Endpoint
+from rules.endpoints import FIREWALL_ROLES, Endpoint
 from rules.registry import joined
 from rules.sights import Joined, Sight, Sights, pairs
+from rules.transports import TCP
 
 _NAT_CONTROLS = ("CM-6", "SI-4")
 _OUTER = (*names.OUTER_EDGE, names.RP_EXT)
 
 
-def _translated(sights: Sights) -> Iterator[tuple[Sight, Sight]]:
-    """(leg outside, leg inside) of each conversation that the external firewall passed on under another address."""
-    for one, other in sights.one_connection(sights.at("external")):
+def _passed_on(sights: Sights) -> Iterator[tuple[Sight, Sight]]:
+    """(leg nearer to the opener, leg behind it) of each conversation that does not pass the external firewall as it
+    came."""
+    chosen = sights.at("external")
+    seen = {(sight.sensor, sight.five) for sight in chosen}
+    for one, other in sights.one_connection(chosen):
         if one.five == other.five:
             continue
-        for outside, inside in ((one, other), (other, one)):
-            if _face(inside, PRIVATE) and not _face(outside, PRIVATE):
-                yield outside, inside
+        order = (_goes_in, _goes_out, _is_nearer, _is_earlier)
+        found = (legs for precedes in order for legs in ((one, other), (other, one)) if precedes(*legs))
+        before, after = next(found, (None, None))
+        if before is None or after is None:
+            continue
+        # Two requests that are numbered alike, and one of them came through as it was: they are two conversations.
+        if before.sensor == after.sensor or (after.sensor, before.five) not in seen:
+            yield before, after
 
 
-def _face(sight: Sight, face: str) -> bool:
-    """Whether an own outer end of the flow has the address of that face."""
-    return any(end.has(*_OUTER) and end.faces == frozenset({face}) for end in (sight.source, sight.destination))
+def _goes_in(before: Sight, after: Sight) -> bool:
+    """A listener's private address takes the place of its public one."""
+    return _has_private(after.destination) and not _has_private(before.destination)
 
 
-def _inbound(inside: Sight) -> bool:
-    return inside.destination.has(*_OUTER)
+def _goes_out(before: Sight, after: Sight) -> bool:
+    """An own host's public address takes the place of its private one."""
+    return _has_private(before.source) and not _has_private(after.source)
+
+
+def _is_nearer(before: Sight, after: Sight) -> bool:
+    """To the opener: the deeper leg, if that is a host of ours, or the flow goes to the Internet."""
+    one, other = _depth(before), _depth(after)
+    if one is None or other is None or one == other:
+        return False
+    inner = before if one > other else after
+    outward = _is_ours(inner.source) or not inner.destination.has(*_OUTER)
+    return (before is inner) == outward
+
+
+def _is_earlier(before: Sight, after: Sight) -> bool:
+    """TCP alone: of two requests that one sensor sees, and that are numbered alike, each may be its own."""
+    return before.transport == TCP and before.sensor == after.sensor and before.start < after.start
+
+
+def _has_private(end: Endpoint) -> bool:
+    return end.has(*_OUTER) and end.faces == frozenset({PRIVATE})
+
+
+def _depth(sight: Sight) -> int | None:
+    """How many of firewall and balancer stand between the Internet and the sensor, where that is declared."""
+    return None if sight.side not in ("outside", "inside") else (sight.side == "inside") + sight.behind_lb
+
+
+def _is_ours(end: Endpoint) -> bool:
+    """A host of ours; a firewall or a balancer would have the address in place of somebody else."""
+    if _balancer(end) or FIREWALL_ROLES.intersection(end.roles):
+        return False
+    return end.own or end.inside or end.zone == names.UNDECLARED
 
 
 def _balancer(end: Endpoint) -> bool:
@@ -53,14 +97,19 @@ def _balancer(end: Endpoint) -> bool:
     controls=_NAT_CONTROLS,
 )
 def nat_outbound_dest_changed(sights: Sights) -> Iterator[Joined]:
-    for outside, inside in _translated(sights):
-        if not _inbound(inside) and outside.destination_ip != inside.destination_ip:
+    for before, after in _passed_on(sights):
+        if before.source.has(*_OUTER) and not _same_target(before, after):
             yield Joined(
-                f"{inside.source} opened {inside.destination_ip}, and the firewall made {outside.destination_ip} of "
-                f"it: "
+                f"{before.source} opened {before.destination_ip}, and the firewall made {after.destination_ip} of it: "
                 "translate the source alone outbound.",
-                (outside, inside),
+                (before, after),
             )
+
+
+def _same_target(before: Sight, after: Sight) -> bool:
+    """The same address; or both are ours, and what came back in was translated like anything that comes in."""
+    ours = before.destination.has(*_OUTER) and after.destination.has(*_OUTER)
+    return ours or before.destination_ip == after.destination_ip
 
 
 @joined(
@@ -73,28 +122,26 @@ def nat_outbound_dest_changed(sights: Sights) -> Iterator[Joined]:
     controls=_NAT_CONTROLS,
 )
 def nat_public_ip_mismatch(sights: Sights) -> Iterator[Joined]:
-    for one, other in sights.one_connection(sights.at("external")):
-        for outside, inside in ((one, other), (other, one)):
-            if not inside.source.has(names.EDGE_EXT_AV) or inside.source.faces != frozenset({PRIVATE}):
-                continue
-            if outside.destination_ip != inside.destination_ip or outside.source_ip == inside.source_ip:
-                continue
-            declared = _public_of(sights, inside)
-            if declared is not None and outside.source_ip != str(declared):
-                yield Joined(
-                    f"Media of {inside.source} leave from {outside.source_ip}, declared is {declared}: "
-                    "translate to the declared address, or declare the right one.",
-                    (outside, inside),
-                )
+    for before, after in _passed_on(sights):
+        if not before.source.has(names.EDGE_EXT_AV) or not _same_target(before, after):
+            continue
+        declared = _public_of(sights, before)
+        if declared is not None and after.source_ip != str(declared):
+            yield Joined(
+                f"Media of {before.source} leave from {after.source_ip}, declared is {declared}: "
+                "translate to the declared address, or declare the right one.",
+                (before, after),
+            )
 
 
-def _public_of(sights: Sights, inside: Sight) -> Address | None:
-    pool = sights.site.edge_pool(inside.source)
+def _public_of(sights: Sights, before: Sight) -> Address | None:
+    """None for an address that is public already and has another one on the wire."""
+    pool = sights.site.edge_pool(before.source)
     for member in pool.members if pool is not None else ():
         for role, service in edge_services(member):
             if role == names.EDGE_EXT_AV:
                 for public, private in service.pairs:
-                    if str(private) == inside.source_ip:
+                    if str(private) == before.source_ip:
                         return public
     return None
 
@@ -103,17 +150,22 @@ def _public_of(sights: Sights, inside: Sight) -> Address | None:
     "nat-port-translation",
     severity="medium",
     positions=("external",),
-    text="The external firewall changed a port. Translation is one address to one, ports stay.",
+    text="The external firewall changed a port of a flow from or to an Edge or a proxy. Translation is one address to "
+    "one, ports stay; only what hides our clients and a balancer choose new source ports.",
     sources=("HLBREQ", "AVFW"),
     controls=_NAT_CONTROLS,
 )
 def nat_port_translation(sights: Sights) -> Iterator[Joined]:
-    for outside, inside in _translated(sights):
-        if (outside.source_port, outside.port) != (inside.source_port, inside.port):
+    for before, after in _passed_on(sights):
+        ours = before.source.has(*_OUTER)
+        if not ours and not after.destination.has(*_OUTER):
+            continue
+        kept = (ours or before.source.zone == names.EXTERNAL) and not _balancer(after.source)
+        if before.port != after.port or (kept and before.source_port != after.source_port):
             yield Joined(
-                f"Between {inside.source} and {inside.destination} the firewall changed ports {outside.source_port} to "
-                f"{outside.port} into {inside.source_port} to {inside.port}: translate addresses alone.",
-                (outside, inside),
+                f"Between {before.source} and {after.destination} the firewall changed ports {before.source_port} to "
+                f"{before.port} into {after.source_port} to {after.port}: translate addresses alone.",
+                (before, after),
             )
 
 
@@ -227,11 +279,12 @@ def passed_through(sights: Sights) -> Iterator[Joined]:
 
 
 def source_changed(sights: Sights) -> Iterator[Joined]:
-    """A client's address that the external firewall replaced."""
-    for outside, inside in _translated(sights):
-        if _inbound(inside) and outside.source_ip != inside.source_ip and not _balancer(inside.source):
+    """A stranger's address that the external firewall replaced."""
+    for before, after in _passed_on(sights):
+        stranger = before.source.zone == names.EXTERNAL and after.destination.has(*_OUTER)
+        if stranger and before.source_ip != after.source_ip and not _balancer(after.source):
             yield Joined(
-                f"{outside.source_ip} asked {outside.destination}, and the firewall made {inside.source_ip} of it: "
+                f"{before.source_ip} asked {before.destination}, and the firewall made {after.source_ip} of it: "
                 "translate the destination alone inbound.",
-                (outside, inside),
+                (before, after),
             )
