@@ -224,7 +224,10 @@ _WORDS: Final[Mapping[str, _Word]] = {
     "int-client": lambda r, _: r.clients(),
     "egress-client": lambda r, _: r.networks(r.topology.clients.egress, Narrowness.GROUP),
     "inside-server": lambda r, _: r.where(lambda e: e.own and e.server and e.inside, Narrowness.GROUP),
-    "on-premises": lambda r, _: r.where(lambda e: e.zone not in (names.EXTERNAL, names.UNDECLARED), Narrowness.ZONE),
+    # The page names no host. A relay is none: to the same peers and port it opens media, by rows of its own.
+    "on-premises": lambda r, _: r.where(
+        lambda e: e.zone not in (names.EXTERNAL, names.UNDECLARED) and not e.has(*names.AV_EDGE), Narrowness.ZONE
+    ),
 }
 
 WORDS: Final = frozenset(_WORDS)

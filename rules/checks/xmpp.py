@@ -249,7 +249,7 @@ def xmpp_wrong_ip(facts: Facts) -> str | None:
     if not facts.tcp:
         return None
     for own, far, listens in ((facts.destination, facts.source, True), (facts.source, facts.destination, False)):
-        pool = facts.site.edge_pool_of(own, names.EDGE_EXT_WEBCONF, names.EDGE_EXT_AV)
+        pool = facts.site.edge_pool_of(own, *names.OUTER_EDGE)
         if pool is None or own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL:
             continue
         if at_least(pool.product, names.LYNC_2013) and facts.port == (pool.xmpp.port if listens else 5269):
