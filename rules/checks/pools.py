@@ -86,13 +86,14 @@ def xmpp_multiple_sites(sights: Sights) -> Iterator[Joined]:
         yield Joined(f"XMPP runs over the sites {' and '.join(sites)}: host it in one.", flows)
 
 
-def _showing(site: Site, sight: Sight) -> tuple[str, int, str, str] | None:
-    """Pool, port, member and certificate of an outer listener of an Edge."""
+def _showing(site: Site, sight: Sight) -> tuple[str, int, bool, str, str] | None:
+    """Pool, port, whether it is the Access Edge's, member and certificate of an outer listener of an Edge. Each service
+    may have a certificate of its own: on one address the port tells them apart, else the address."""
     pool = site.edge_pool_of(sight.destination, names.EDGE_EXT_ACCESS, names.EDGE_EXT_WEBCONF)
     member = sight.destination.component
     if sight.position != "external" or pool is None or member is None or not sight.certificate:
         return None
-    return pool.fqdn, sight.port, member, sight.certificate
+    return pool.fqdn, sight.port, sight.destination.has(names.EDGE_EXT_ACCESS), member, sight.certificate
 
 
 @joined(
@@ -106,13 +107,13 @@ def _showing(site: Site, sight: Sight) -> tuple[str, int, str, str] | None:
     keeps=Keeping(_showing),
 )
 def cert_differs_in_pool(sights: Sights) -> Iterator[Joined]:
-    shown: dict[tuple[str, int], dict[str, dict[str, Sight]]] = defaultdict(lambda: defaultdict(dict))
+    shown: dict[tuple[str, int, bool], dict[str, dict[str, Sight]]] = defaultdict(lambda: defaultdict(dict))
     for sight in sights.all:
         found = _showing(sights.site, sight)
         if found is not None:
-            pool, on_port, member, certificate = found
-            shown[pool, on_port][member].setdefault(certificate, sight)
-    for (pool_name, port), members in sorted(shown.items()):
+            pool, on_port, access, member, certificate = found
+            shown[pool, on_port, access][member].setdefault(certificate, sight)
+    for (pool_name, port, _), members in sorted(shown.items()):
         ordered = sorted(members)
         for number, one in enumerate(ordered):
             # One that was renewed shows two; that its old one is gone elsewhere proves no difference.

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rules.components import Balancers, Office365, Provider
 from rules.site_policy import RuleSeverity
-from rules.topology import Sensor, Topology
+from rules.topology import Sensor, Topology, WebServices
 from tests.policy.flows import contoso
 from tests.policy.test_balancing import balanced
 from tests.topology.plans import contoso_as
@@ -67,12 +67,29 @@ def _behind() -> Topology:
     return replace(contoso_as("hlb"), lb=balancer, sensors=(Sensor("behind", "external", behind_lb=True),))
 
 
+def _two_pools(**changes: Any) -> Topology:
+    """The second Edge as a pool of its own."""
+    topology = contoso()
+    pool = topology.edge_pools[0]
+    second = replace(pool, fqdn="edge02.contoso.net", members=pool.members[1:], **changes)
+    return replace(topology, edge_pools=(replace(pool, members=pool.members[:1]), second))
+
+
+def _no_web_vip() -> Topology:
+    topology = contoso()
+    pool = replace(topology.front_end_pools[0], web=WebServices(external="webext.contoso.com"))
+    return replace(topology, front_end_pools=(pool,))
+
+
 SITES: Final[dict[str, Callable[[], Topology]]] = {
     "contoso": contoso,
     "single-ip": lambda: contoso_as("single-ip"),
     "hlb": balanced,
     "hlb-out": lambda: _policy(balanced(), optional_paths=("int-hlb-av-tcp-out",)),
     "behind": _behind,
+    "two-pools": lambda: _two_pools(federation=False),
+    "two-sites": lambda: _two_pools(site="branch"),
+    "no-web-vip": _no_web_vip,
     "no-director": lambda: contoso_as("no-director"),
     "documented-open": lambda: _policy(contoso(), director_bypass="documented-open"),
     "sfb-2015": lambda: _product("sfb-2015", skype_search=True),
