@@ -67,7 +67,7 @@ class Port:
     number: str
     port: int | None  # None: no port number stands there
     protocol: str
-    count: int  # ports from `port` on
+    count: int | None  # ports from `port` on; None: what stands there is no number of ports
     published: int | None  # the port in front of the server, where it differs
     fqdn: str | None  # the public name
     element: Element = field(compare=False, repr=False)
@@ -293,6 +293,9 @@ class _Reader:
 
     def _cluster(self, site: Key, element: Element) -> Cluster:
         fqdn = _lower(element.get("Fqdn"))
+        if site is not None and site not in self.sites:
+            place = f"line {element.mark.line}: {show(fqdn or 'a cluster')}"
+            self.dangling.append(f"{place} stands at a site that is not there; this file has no site for it")
         found = self._few(self.shape.machines(element), MAX_SERVERS, "machines of one cluster")
         return Cluster(
             fqdn=fqdn,
@@ -369,7 +372,7 @@ class _Reader:
             number=element.get("InterfaceNumber") or "1",
             port=_number(element.get("Port")),
             protocol=element.get("Protocol") or "",
-            count=_number(element.get("Range")) or 1,
+            count=_number(element.get("Range") or "1"),
             published=_number(element.get("ConfiguredPort")),
             fqdn=_lower(element.get("ConfiguredFqdn")),
             element=element,

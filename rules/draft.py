@@ -84,8 +84,9 @@ class Draft:
         self.assumptions.append(text)
         self.say(depth, f"assumed: {text}")
 
-    def doubt(self, depth: int, text: str) -> None:
-        self.doubts.append(text)
+    def doubt(self, depth: int, text: str, of: str = "") -> None:
+        """of: whose doubt it is, for whoever does not see the place."""
+        self.doubts.append(f"{of}: {text}" if of else text)
         self.say(depth, f"check: {text}")
 
     def todo(self, depth: int, text: str) -> None:

@@ -94,9 +94,9 @@ class EdgePools:
         return _port(self._service(number), ACCESS, "SipServer", "External") is not None
 
     def _pool(self, number: int, product: str) -> None:
-        put, service = self.draft.put, self._service(number)
-        put(1, f"- fqdn: {word(self.imported.name(number))}")
-        put(2, f"next_hop: {word(self._next_hop(service))}", "where it hands SIP from the Internet")
+        put, service, name = self.draft.put, self._service(number), self.imported.name(number)
+        put(1, f"- fqdn: {word(name)}")
+        put(2, f"next_hop: {word(self._next_hop(service, name))}", "where it hands SIP from the Internet")
         if product != self.product:
             put(2, f"product: {product}")
         site = self.imported.cluster(number).site
@@ -108,11 +108,11 @@ class EdgePools:
         federates = self._federates(number)
         about = "it has a SIP listener for partners" if federates else "no SIP listener for partners in the document"
         put(2, f"federation: {word(federates)}", about)
-        self._xmpp(service)
+        self._xmpp(service, name)
         if _port(service, SKYPE_SEARCH, "WebServer", "Internal"):
             put(2, "skype_search: true")
         for key in SERVICES:
-            self._section(service, key)
+            self._section(service, key, name)
         replica = next(
             (
                 port
@@ -129,23 +129,21 @@ class EdgePools:
         if not self.imported.cluster(number).machines:
             put(3, f"- {TODO}", "the document has no server in this pool")
 
-    def _next_hop(self, service: Service) -> str:
+    def _next_hop(self, service: Service, pool: str) -> str:
         services = self.imported.deployment.services
         for number in service.depends:
             cluster = services[number].cluster
             known = self.imported.section.get(cluster) if cluster is not None else None
             if services[number].role == "Registrar" and cluster is not None and known in (DIRECTOR, FRONT_END):
                 return self.imported.name(cluster)
-        self.draft.doubt(
-            2, "this Edge pool depends on no registrar of a Director or Front End pool: it has no next hop"
-        )
+        self.draft.doubt(2, "it depends on no registrar of a Director or Front End pool: it has no next hop", pool)
         return TODO
 
     def _serves(self, number: int) -> list[str]:
         users = sorted(self.users.get(number, ()))
         return [self.imported.name(n) for n in users if self.imported.section[n] in (DIRECTOR, FRONT_END, MEDIATION)]
 
-    def _xmpp(self, service: Service) -> None:
+    def _xmpp(self, service: Service, pool: str) -> None:
         outside = _port(service, XMPP, "XmppServer", "External")
         inside = _port(service, XMPP, "XptServer", "Internal")
         if outside is None:
@@ -160,11 +158,13 @@ class EdgePools:
         if outside.number not in {
             port.number for port in service.ports if port.owner == ACCESS and port.side == "External"
         }:
-            self.draft.doubt(2, "the XMPP proxy has an interface of its own; in this file it shares those of `access`")
+            self.draft.doubt(
+                2, "the XMPP proxy has an interface of its own; in this file it shares those of `access`", pool
+            )
         if outside.fqdn is None:
             self.draft.todo(2, "xmpp.fqdn: the name in your partners' SRV lookup; the document has none")
 
-    def _section(self, service: Service, key: str) -> None:
+    def _section(self, service: Service, key: str, pool: str) -> None:
         owner = SERVICES[key]
         found = [
             (name, _port(service, who, usage, side, protocols), default)
@@ -175,7 +175,7 @@ class EdgePools:
         named = next((p for p in service.ports if p.owner == owner and p.side == "External" and p.fqdn), None)
         fqdn = self.imported.host(named.fqdn, named.element, "ConfiguredFqdn") if named is not None else TODO
         if named is None:
-            self.draft.doubt(2, f"the document gives {owner} no public name")
+            self.draft.doubt(2, f"the document gives {owner} no public name", pool)
         parts = [f"fqdn: {word(fqdn)}"]
         parts += [f"{name}: {self._number(port)}" for name, port, _ in found if port is not None]
         if key == "av":
@@ -184,7 +184,7 @@ class EdgePools:
                 parts.append(f'range: "{self._range(relay)}"')
         names = {port.fqdn for port in service.ports if port.owner == owner and port.side == "External"} - {None}
         if len(names) > 1:
-            self.draft.doubt(2, f"{owner} has several public names in the document; the first one stands here")
+            self.draft.doubt(2, f"{owner} has several public names in the document; the first one stands here", pool)
         self.draft.put(
             2, f"{key}: {{{', '.join(parts)}}}", _moved(*((port, default, name) for name, port, default in found))
         )
@@ -197,40 +197,53 @@ class EdgePools:
 
     def _range(self, relay: Port) -> str:
         """`Range` is the number of ports, from `Port` on."""
-        first = relay.port
-        if first is None or first + relay.count - 1 > 65535:
-            self.imported.faults.add(
-                relay.element.at("Range"), "a range beyond port 65535", "a range within 1 to 65535"
-            )
-            return TODO
-        return f"{first}-{first + relay.count - 1}"
+        first, count = self._number(relay), relay.count
+        if isinstance(first, int) and count is not None and first + count - 1 <= 65535:
+            return f"{first}-{first + count - 1}"
+        mark = relay.element.at("Range")
+        if count is None:
+            self.imported.faults.add(mark, "no number of ports", "1 to 65535")
+        elif isinstance(first, int):
+            self.imported.faults.add(mark, "a range beyond port 65535", "a range within 1 to 65535")
+        return TODO
 
     # --- servers -----------------------------------------------------------------------------------------------------
 
     def _member(self, service: Service, machine: Machine) -> None:
-        self.draft.put(3, f"- fqdn: {word(self.imported.host(machine.fqdn, machine.element, 'Fqdn'))}")
+        name = self.imported.host(machine.fqdn, machine.element, "Fqdn")
+        self.draft.put(3, f"- fqdn: {word(name)}")
         numbers = {port.number for port in service.ports if port.side == "Internal"}
         inside = self._own(machine, "Internal", numbers)
         if not inside:
-            self.draft.doubt(4, "this server has no internal address in the document")
+            self.draft.doubt(4, "no internal address in the document", name)
         self.draft.put(4, f"internal: {one_or_list(inside) if inside else TODO}")
         listeners: dict[tuple[Address, int], str] = {}
         for key, owner in SERVICES.items():
-            self._translated(service, machine, key, owner)
+            self._translated(service, machine, key, owner, name)
             for port in service.ports:
                 if port.owner == owner and port.side == "External" and port.protocol != "Udp" and port.port:
                     for address in self._own(machine, "External", {port.number}):
                         first = listeners.setdefault((address, port.port), key)
                         if first != key:
-                            self.draft.doubt(4, f"{first} and {key} have one address and both port {port.port}")
+                            self.draft.doubt(4, f"{first} and {key} have one address and both port {port.port}", name)
         outside = self._own(machine, "External", None)
         for one in inside:
             near = [other for other in outside if _near(one, other)]
             if near:
-                self.draft.doubt(4, f"internal {one} and external {near[0]} look like one network; they must be two")
+                self.draft.doubt(
+                    4, f"internal {one} and external {near[0]} look like one network; they must be two", name
+                )
                 break
+        for interface in machine.interfaces:
+            used = {port.number for port in service.ports if port.side == interface.side}
+            found = self.imported.addresses(interface.addresses, interface.element, "IPAddress")
+            if interface.side in ("Internal", "External") and interface.number not in used and found:
+                which = f"{interface.side.lower()} interface {interface.number} ({', '.join(map(str, found))})"
+                self.draft.doubt(
+                    4, f"{which} has no port of its services: of this file it is under `zones` alone", name
+                )
 
-    def _translated(self, service: Service, machine: Machine, key: str, owner: str) -> None:
+    def _translated(self, service: Service, machine: Machine, key: str, owner: str, server: str) -> None:
         numbers = _outside(service, owner)
         public: list[object] = []
         private: list[object] = []
@@ -245,20 +258,19 @@ class EdgePools:
                 if not before and any(is_private(address) for address in behind):
                     public.append(TODO)
                     private += behind
-                    name = self.imported.host(machine.fqdn, machine.element, "Fqdn")
-                    self.draft.doubt(4, f"{name}: {key} has a private address and no public one in the document")
+                    self.draft.doubt(4, f"{key} has a private address and no public one in the document", server)
                 elif before and before != behind:
                     for address in filter(is_private, before):
-                        self.draft.doubt(4, f"{key}: the configured public address {address} is a private one")
+                        self.draft.doubt(4, f"{key}: the configured public address {address} is a private one", server)
                     public += before
                     private += behind
                 else:
                     public += behind
         lost = numbers - {interface.number for interface in machine.interfaces if interface.side == "External"}
         if lost:
-            self.draft.doubt(4, f"{key}: its ports name an external interface that this server has not")
+            self.draft.doubt(4, f"{key}: its ports name an external interface that this server has not", server)
         if not public:
-            self.draft.doubt(4, f"{key}: no external address in the document")
+            self.draft.doubt(4, f"{key}: no external address in the document", server)
             public.append(TODO)
         parts = [f"public: {one_or_list(dict.fromkeys(public))}"]
         if private:

@@ -28,6 +28,8 @@ MAX_ELEMENTS: Final = 200_000
 MAX_TEXT: Final = 4096
 """Characters kept of an element's text, and most of one attribute: they hold names, addresses and URLs."""
 
+_BEHIND: Final = expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]
+
 _LONGEST_TAG: Final = 1 << 16  # looked through for the place of an attribute
 
 _ENCODINGS: Final = {
@@ -168,6 +170,9 @@ class _Builder:
         except _Refused:
             return None
         except expat.ExpatError as error:
+            behind = self.octets[self.parser.ErrorByteIndex :]
+            if error.code == _BEHIND and b"<" not in behind:  # a console's prompt is no part of the document either
+                return self.root
             mark = self.place(error.lineno, error.offset)
             self.faults.add(mark, f"not XML: {expat.ErrorString(error.code)}", _WHOLE)
             return None

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.cli import main
 from rules.components import Address, PortRange, Translated
+from rules.deployment import DeploymentFaults
 from rules.deployment import read as read_deployment
 from rules.draft import Draft
 from rules.importer import import_topology
@@ -234,6 +235,52 @@ def test_contradictions_are_told(old: str, new: str, told: str) -> None:
     draft = drafted(PUBLISHED, (old, new))
     assert any(told in sentence for sentence in draft.doubts), draft.doubts
     assert "check: " in draft.text
+
+
+INSIDE = '<NetInterface InterfaceSide="Internal" InterfaceNumber="1" IPAddress="192.0.2.{}" />'
+
+
+def test_doubts_name_whose_they_are() -> None:
+    """Two servers lose their inside interfaces: two lines that differ."""
+    lost = [(INSIDE.format(last), "") for last in (11, 12)]
+    assert {sentence for sentence in drafted(PUBLISHED, *lost).doubts if "no internal address" in sentence} == {
+        "edge01.perimeter.contoso.com: no internal address in the document",
+        "edge02.perimeter.contoso.com: no internal address in the document",
+    }
+
+
+def test_an_interface_without_a_service_is_told() -> None:
+    second = INSIDE.format(99).replace('Number="1"', 'Number="2"')
+    draft = drafted(PUBLISHED, (INSIDE.format(11), INSIDE.format(11) + second))
+    assert draft.doubts == [
+        "edge01.perimeter.contoso.com: internal interface 2 (192.0.2.99) has no port of its services: of this file it "
+        "is under `zones` alone"
+    ]
+
+
+def test_sites_that_are_not_there_are_told() -> None:
+    text = PUBLISHED.decode()
+    start, end = text.index("<Sites>"), text.index("</Sites>") + len("</Sites>")
+    draft = import_topology((text[:start] + text[end:]).encode(), "contoso.xml")
+    told = [sentence for sentence in draft.doubts if "stands at a site that is not there" in sentence]
+    assert len(told) == text.count("<Cluster ")
+    assert "site:" not in draft.text
+
+
+@pytest.mark.parametrize("size", ["99999999", "0", "-1", "many"])
+def test_a_range_that_is_no_number_is_a_fault(size: str) -> None:
+    """As a port that is none; it would otherwise become a range of one port, or of some."""
+    with pytest.raises(DeploymentFaults) as raised:
+        import_topology(PUBLISHED.replace(b'Range="10000"', f'Range="{size}"'.encode()), "contoso.xml")
+    places = [(fault.line, fault.column, fault.message) for fault in raised.value.faults]
+    lines = PUBLISHED.decode().splitlines()
+    assert places == [(n, lines[n - 1].index('"10000"') + 2, "no number of ports") for n in (228, 435)]
+
+
+def test_a_prompt_behind_the_document_is_no_part_of_it() -> None:
+    assert import_topology(PUBLISHED + b"\r\nPS C:\\> exit\r\n", "x").text == import_topology(PUBLISHED, "x").text
+    with pytest.raises(DeploymentFaults):
+        import_topology(PUBLISHED + PUBLISHED, "x")
 
 
 def test_unknown_roles_are_kept() -> None:
