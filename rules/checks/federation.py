@@ -8,7 +8,8 @@ partner came, and all else is left alone.
 from __future__ import annotations
 
 from rules import names
-from rules.components import EdgePool
+from rules.components import EdgePool, SipPartner
+from rules.detail import Certificate
 from rules.endpoints import Endpoint
 from rules.facts import Facts
 from rules.observation import Mutual
@@ -27,27 +28,62 @@ def _port_owner(facts: Facts, *, inbound: bool) -> EdgePool | None:
     return pool if facts.port == (pool.access.federation_port if inbound else 5061) else None
 
 
-_FEDERATION_OUT = ("ext-access-federation-out", "ext-hlb-access-federation-out")
-_PROVIDERS_OUT = ("ext-access-pic-out", "ext-access-hybrid-sip-out", "ext-access-push-out")
+_FEDERATION = ("ext-access-federation-", "ext-hlb-access-federation-", "ext-sip1-access-federation-")
+_PROVIDERS = ("ext-access-pic-", "ext-access-hybrid-sip-", "ext-access-push-")
 
 
 def _is_provider(facts: Facts) -> bool:
     """Whether a row of push, public IM or hybrid allows the flow, too; without addresses it allows any."""
     return any(
-        leg.row in _PROVIDERS_OUT
+        leg.row.startswith(_PROVIDERS)
         and facts.source.number in leg.sources
         and facts.destination.number in leg.destinations
         for leg in facts.site.legs
     )
 
 
-def _unlisted_peer(facts: Facts) -> Endpoint | None:
-    """Who came without a row, or whom the Access Edge opened by the row for any partner and found there."""
+def _peer(facts: Facts) -> tuple[Endpoint, bool] | None:
+    """Whose place on the list of partners is in question, and whether that end opened: who came without a row or by
+    the one for any partner, and whom the Access Edge opened by that row and found there."""
+    any_partner = facts.leg is not None and facts.leg.row.startswith(_FEDERATION)
     if _port_owner(facts, inbound=True) is not None:
-        return None if facts.permitted else facts.source
-    if _port_owner(facts, inbound=False) is None or facts.leg is None or not facts.answered:
+        return (facts.source, True) if not facts.permitted or (any_partner and not _is_provider(facts)) else None
+    if _port_owner(facts, inbound=False) is None or not facts.answered or not any_partner or _is_provider(facts):
         return None
-    return facts.destination if facts.leg.row in _FEDERATION_OUT and not _is_provider(facts) else None
+    return facts.destination, False
+
+
+def _is_listed(facts: Facts, peer: Endpoint, certificate: Certificate | None) -> bool:
+    """By its address; where a listed partner may have any, by the names in its certificate, which must be seen."""
+    partners = facts.site.topology.federation.sip_partners
+    network = peer.network
+    address = network.network_address if network is not None and network.num_addresses == 1 else None
+    if any(address in partner.access + partner.av for partner in partners):
+        return True
+    if all(partner.access for partner in partners):
+        return False
+    return certificate is None or any(_names(certificate, partner) for partner in partners)
+
+
+def _names(certificate: Certificate, partner: SipPartner) -> bool:
+    """A partner's certificate has its Access Edge's name, or another one under its domain."""
+    if partner.access_fqdn is not None and certificate.speaks_for(partner.access_fqdn):
+        return True
+    return any(name == partner.domain or name.endswith(f".{partner.domain}") for name in certificate.all_names)
+
+
+def _shown(facts: Facts) -> Certificate | None:
+    """The certificate of the far end of a flow at the federation port."""
+    peer = _peer(facts)
+    if peer is None:
+        return None
+    return facts.detail.client if peer[1] else facts.detail.server
+
+
+def _subject(facts: Facts) -> str | None:
+    if _shown(facts) is None:
+        return None
+    return "tls.server.hash.sha256" if facts.source.own else "tls.client.hash.sha256"
 
 
 @rule(
@@ -55,28 +91,30 @@ def _unlisted_peer(facts: Facts) -> Endpoint | None:
     severity="medium",
     positions=("external",),
     text="A host that belongs to no listed partner opens the federation port, or answers our Access Edge on its own, "
-    "although discovery of partners is off.",
+    "although discovery of partners is off. Its address decides; where a listed partner has no addresses, the names in "
+    "its certificate do, and without one (TLS 1.3) nothing is said.",
     sources=("FEDDOM",),
     controls=("AC-4", "CA-3"),
     about_opener=True,
+    subject=_subject,
 )
 def federation_partner_not_allowed(facts: Facts) -> str | None:
-    federation, peer = facts.site.topology.federation, _unlisted_peer(facts)
-    if peer is None or not federation.enabled or federation.discovery:
+    federation, found, certificate = facts.site.topology.federation, _peer(facts), _shown(facts)
+    if found is None or not federation.enabled or federation.discovery:
         return None
+    peer, opened = found
     if facts.observation.mutual == Mutual.NO:
         return None  # no server at all: `mtls-client-cert-missing`
-    network = peer.network
-    address = network.network_address if network is not None and network.num_addresses == 1 else None
-    if any(not partner.access or address in partner.access + partner.av for partner in federation.sip_partners):
-        return None  # a partner that lists no address may be anybody
-    if peer is facts.destination:
+    if _is_listed(facts, peer, certificate):
+        return None
+    who = f"{peer}, with a certificate of {certificate.subject}," if certificate and certificate.subject else f"{peer}"
+    if not opened:
         return (
-            f"{facts.source} opened federation on {facts.at_port} of {peer}, which is no listed partner, while "
+            f"{facts.source} opened federation on {facts.at_port} and found {who} which is no listed partner, while "
             "discovery is off: list the partner, or find out why it is not refused."
         )
     return (
-        f"{peer} opened federation on {facts.at_port} of {facts.destination} and is no listed partner, while "
+        f"{who} opened federation on {facts.at_port} of {facts.destination} and is no listed partner, while "
         "discovery is off: refuse it or list the partner."
     )
 

@@ -34,6 +34,13 @@ def _xmpp_partner(**changes: Any) -> Topology:
     return _federation(topology, xmpp_partners=(replace(topology.federation.xmpp_partners[0], **changes),))
 
 
+def _partner_anywhere() -> Topology:
+    """Partners are listed, litware.com without addresses."""
+    topology = contoso()
+    litware, *others = topology.federation.sip_partners
+    return _federation(topology, discovery=False, sip_partners=(replace(litware, access=(), av=()), *others))
+
+
 def _product(product: str, **changes: Any) -> Topology:
     return replace(_pool(product=product, **changes), product=product)
 
@@ -102,6 +109,7 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "unpublished": lambda: _pool(federation=False),
     "unpublished-listed": lambda: _federation(_pool(federation=False), discovery=False),
     "listed-partners": lambda: _federation(contoso(), discovery=False),
+    "partner-anywhere": _partner_anywhere,
     "no-mobility": lambda: replace(contoso(), mobility=False),
     "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
     "private-ca": lambda: _policy(contoso(), private_cas=("Contoso Private CA",)),
