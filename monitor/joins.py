@@ -25,12 +25,15 @@ from rules.correlate import correlate
 from rules.facts import Site
 from rules.observation import Answered, Observation, Tls
 from rules.registry import Rule
-from rules.sights import Joined, Sight, Sights
+from rules.sights import Joined, Sight, Sights, Spoken
 from rules.transports import TRANSPORTS, UDP
 from rules.verdict import OUT_OF_SCOPE, Hit, Verdict, finding_id
 
 KEPT: Final = 100_000
 """Rows of one sensor that may take part in a finding over several flows: about 200 MB of them, and some seconds."""
+
+_SPOKEN: Final = ("join.minutes", "join.records.source", "join.records.destination", "join.allocates")
+"""Columns of lists that say what a flow showed in which minute: the fields of `Spoken`."""
 
 Key = tuple[Any, ...]
 """End, start, protocol, source and destination of a flow."""
@@ -164,7 +167,7 @@ def sights_of(site: Site, number: int, learned: Learned, table: Any) -> Iterator
         for name in (
             *("observation", "source.ip", "destination.ip", "source.port", "destination.port", "network.protocol"),
             *("source.packets", "destination.packets", "source.bytes", "destination.bytes"),
-            *("edgewarden.stun.method", "edgewarden.stun.transaction_id", "tls.server.hash.sha256"),
+            *("edgewarden.stun.transaction_id", "tls.server.hash.sha256", *_SPOKEN),
             *("join.isn.source", "join.isn.destination", "join.client_random", "join.first_payload"),
         )
     }
@@ -197,7 +200,7 @@ def sights_of(site: Site, number: int, learned: Learned, table: Any) -> Iterator
             services=_services(seen),
             established=bool(seen.tls & Tls.ESTABLISHED),
             hello=bool(seen.tls & Tls.CLIENT_HELLO),
-            allocate_alone=_allocate_alone(seen, row),
+            spoken=_spoken(row),
             path=verdict.path,
             certificate=row["tls.server.hash.sha256"] or "",
             isn=isn if None not in isn else None,
@@ -214,6 +217,5 @@ def _services(seen: Observation) -> frozenset[str]:
     return frozenset(name for number, name in enumerate(SERVICES) if seen.services >> number & 1)
 
 
-def _allocate_alone(seen: Observation, row: dict[str, Any]) -> bool:
-    """One datagram with an Allocate, and nothing after the challenge."""
-    return seen.transport == UDP and row["edgewarden.stun.method"] == "allocate" and row["source.packets"] == 1
+def _spoken(row: dict[str, Any]) -> tuple[Spoken, ...]:
+    return tuple(Spoken(*counts) for counts in zip(*(row[name] for name in _SPOKEN), strict=True))

@@ -26,7 +26,10 @@ that two legs of one conversation can be joined; null where there is none (yet).
 `join.isn.destination`: initial TCP sequence numbers, also as the other side's SYN-ACK implies them.
 `join.client_random`: 16 hex digits of the SHA-256 of the first ClientHello's random. `join.first_payload`: FNV-1a (64
 bits) of the first 512 octets of payload in the first packet with payload that the source sent; some protocols begin
-alike. `join.rtp_ssrc`: SSRC of the first RTP source recognised, inside of TURN too."""
+alike. `join.rtp_ssrc`: SSRC of the first RTP source recognised, inside of TURN too. Lists with an entry for each minute
+in which something was counted, 256 at most, the quietest left out: `join.minutes` (since 1970),
+`join.records.source`, `join.records.destination`: TLS application data records of 128 octets and more;
+`join.allocates`: TURN Allocate requests in datagrams without credentials, unless their challenge was taken up."""
 
 OBSERVATION: tuple[str, ...]
 """Names of the numbers in one observation tuple, in order (see `rules/observation.py`)."""

@@ -88,7 +88,6 @@ _CORE: Final = "the core does not report"
 
 NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "media-cleartext": ("high", _BOTH, f"{_CORE} how random the payload of media is"),
-    "federation-discovered-partner-rate": ("low", _XF, f"{_CORE} how many records of TLS each side sent"),
 }
 """Rules to come: id → (severity, positions, what they lack)."""
 

@@ -133,8 +133,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "media-cleartext": "Media that are not encrypted cross a firewall.",
     "xmpp-invalid-negotiation-config": "An XMPP partner has a combination of TLS, SASL and dialback that the product "
     "does not support.",
-    "federation-discovered-partner-rate": "A partner that was discovered, not listed, sends more than the site's "
-    "threshold.",
     "vpn-split-signalling-media": "Signalling of a VPN client runs in the tunnel and its media beside it, or the "
     "other way.",
     "sensor-blind": "A sensor sees nothing of paths that must be in use.",

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Final
+from typing import Final, NamedTuple
 
 from rules.endpoints import Endpoint
 from rules.facts import Site
@@ -34,6 +34,15 @@ DAY: Final = 24 * HOUR
 
 TAKING_PART: Final = 1000
 """Flows that a finding over several refers to."""
+
+
+class Spoken(NamedTuple):
+    """What a flow showed in one minute."""
+
+    minute: int  # since 1970
+    source: int = 0  # records of TLS application data that may hold a message, of each end
+    destination: int = 0
+    allocates: int = 0  # TURN Allocate requests by UDP without credentials, whose challenge was not taken up
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class Sight:
     services: frozenset[str]
     established: bool = False  # a TLS handshake was completed
     hello: bool = False  # a ClientHello was seen
-    allocate_alone: bool = False  # one packet of the source, a TURN Allocate, and nothing after it
+    spoken: tuple[Spoken, ...] = ()
     path: str | None = None
     certificate: str = ""  # SHA-256 of the listener's leaf
     isn: tuple[int, int] | None = None

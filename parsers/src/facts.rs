@@ -4,6 +4,7 @@
 //! after STARTTLS; STUN, DTLS and RTP share one UDP port, RFC 7983). Every reader's facts live in a box of their own, so
 //! that an idle flow that carried none of them pays one pointer. First seen wins: a reader sets a field once.
 
+use crate::minutes::Minutes;
 use crate::text::Text;
 
 /// Application protocols, in the order of `parsers.SERVICES`; the numbers are part of the seam to Python.
@@ -177,6 +178,10 @@ pub struct StunFacts {
     pub rtp_source: Option<u32>,
     /// Last requests that wait for an answer: the sender and all 16 octets. Bounded; empty once one was answered.
     pub outstanding: Vec<(Side, [u8; 16])>,
+    /// Allocate requests in datagrams without credentials, but for those after whose challenge one with them came.
+    pub allocates: Minutes<1>,
+    /// The last of these, while none with credentials has come.
+    pub unproved: Option<[u8; 16]>,
 }
 
 #[derive(Debug, Default, Clone)]

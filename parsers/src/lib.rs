@@ -15,6 +15,7 @@ pub mod cursor;
 pub mod engine;
 pub mod facts;
 pub mod flow;
+mod minutes;
 pub mod observation;
 pub mod packet;
 pub mod proto;

@@ -29,7 +29,7 @@ fn keys(frames: &[Vec<u8>]) -> Vec<Keys> {
         .collect();
     engine.feed(capture, &pcap(&frames));
     engine.close();
-    engine.take(100).iter().map(|row| row.keys.unwrap()).collect()
+    engine.take(100).into_iter().map(|row| row.keys.unwrap()).collect()
 }
 
 #[test]
@@ -64,9 +64,10 @@ fn a_translated_connection_keeps_numbers_random_and_payload() {
         // The same, FNV-1a written out.
         first_payload: Some(0x459c_e4fe_e0d1_891c),
         rtp_source: None,
+        spoken: Vec::new(),
     };
-    assert_eq!(keys(&leg(CLIENT, 50_000)), [expected]);
-    assert_eq!(keys(&leg(INSIDE, 1_024)), [expected]);
+    let legs = [keys(&leg(CLIENT, 50_000)), keys(&leg(INSIDE, 1_024))];
+    assert_eq!(legs, [vec![expected.clone()], vec![expected]]);
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn over_tcp_the_frames_are_looked_into() {
     let allocate = [&[0, 3, 0, 8][..], &[5; 16], &cookie].concat();
     let frame = |kind: u8, body: &[u8]| [&[kind, 0, 0, u8::try_from(body.len()).unwrap()][..], body].concat();
     let stream = [frame(2, &allocate), frame(3, &rtp(1)), frame(3, &rtp(2))].concat();
-    let [found] = keys(&[
+    let [ref found] = keys(&[
         segment(true, 50_000, 100, 0, SYN, b""),
         segment(false, 50_000, 900, 101, SYN | ACK, b""),
         segment(true, 50_000, 101, 901, ACK, &stream),
@@ -114,4 +115,32 @@ fn over_tcp_the_frames_are_looked_into() {
         panic!("one flow")
     };
     assert_eq!(found.rtp_source, Some(0x0102_0304));
+}
+
+/// RFC 5246 §6.2.1: type 23, version, length. The server opens the conversation in the capture, the client talks most.
+#[test]
+fn messages_are_counted_for_as_long_as_a_connection_lives() {
+    let record = |length: u16| {
+        let body = vec![0x17; usize::from(length)];
+        [&[23, 3, 3][..], &length.to_be_bytes(), &body].concat()
+    };
+    let (mut frames, mut seq) = (vec![segment(true, 50_000, 100, 0, SYN, b"")], 101);
+    frames.push(segment(false, 50_000, 900, 101, SYN | ACK, b""));
+    // Session joined late: the first records are what it is recognised by.
+    for number in 0..2_000_u32 {
+        let bytes = record(if number % 2 == 0 { 400 } else { 40 });
+        frames.push(segment(true, 50_000, seq, 901, ACK, &bytes));
+        seq += u32::try_from(bytes.len()).unwrap();
+    }
+    frames.push(segment(false, 50_000, 901, seq, ACK, &record(200)));
+    let [ref found] = keys(&frames)[..] else {
+        panic!("one flow")
+    };
+    let sums = found.spoken.iter().fold([0, 0], |sums, spoken| {
+        [sums[0] + spoken.records[0], sums[1] + spoken.records[1]]
+    });
+    // The first is over before TLS is known.
+    assert!((998..=1_000).contains(&sums[0]), "{sums:?}");
+    assert_eq!(sums[1], 1);
+    assert!(found.spoken.iter().all(|spoken| spoken.allocates == 0));
 }

@@ -1,19 +1,20 @@
-"""Rules about how many: flows of one source in one minute of packet time, against the site's thresholds.
+"""Rules about how many: what one host does in one minute of packet time, against the site's thresholds.
 
-Strategy: minutes are counted from 1970, so that a rate does not depend on where a capture begins. A source is told
-once, with its flows in all minutes that pass the threshold.
+Strategy: minutes are counted from 1970, so that a rate does not depend on where a capture begins. A host is told once,
+with its flows in all minutes that pass the threshold. Flows count by their beginning; of what is counted within flows
+the core has kept each one's minutes, and what two sensors saw of the same flow is not added up.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from statistics import median_low
 
 from rules import names
 from rules.facts import Site
 from rules.registry import joined
-from rules.sights import HOUR, MINUTE, TAKING_PART, Joined, Keeping, Sight, Sights, by_minute
+from rules.sights import HOUR, MINUTE, TAKING_PART, Joined, Keeping, Sight, Sights, Spoken, by_minute
 
 
 def _bursts(chosen: Iterable[Sight], threshold: float) -> Iterator[tuple[str, int, list[Sight]]]:
@@ -24,6 +25,24 @@ def _bursts(chosen: Iterable[Sight], threshold: float) -> Iterator[tuple[str, in
             found.setdefault(str(source), (len(flows), []))[1].extend(flows)
     for source, (count, flows) in found.items():
         yield source, count, flows
+
+
+def _peaks(counted: Iterable[tuple[str, Sight, Spoken, int]], limit: float) -> Iterator[tuple[str, int, list[Sight]]]:
+    """(host, count in its first minute above the limit, flows in all such minutes), from what each minute of a flow
+    adds."""
+    sums: Counter[tuple[int, str, int]] = Counter()
+    flows: dict[tuple[int, str, int], list[Sight]] = defaultdict(list)
+    for host, sight, spoken, count in counted:
+        sums[spoken.minute, host, sight.sensor] += count
+        flows[spoken.minute, host, sight.sensor].append(sight)
+    found: dict[str, tuple[int, dict[int, Sight]]] = {}
+    for minute, host, sensor in sorted(sums):
+        count = sums[minute, host, sensor]
+        if count > limit:
+            # A flow of several minutes takes part once.
+            found.setdefault(host, (count, {}))[1].update((id(sight), sight) for sight in flows[minute, host, sensor])
+    for host, (count, taking_part) in found.items():
+        yield host, count, list(taking_part.values())
 
 
 @joined(
@@ -56,22 +75,79 @@ def signin_rate_abuse(sights: Sights) -> Iterator[Joined]:
     "turn-unauthenticated-flood",
     severity="medium",
     positions=("external",),
-    text="One source sends more TURN Allocate requests in a minute than the site's threshold and never goes on after "
-    "the challenge. A client that has credentials does.",
+    text="One source sends more TURN Allocate requests by UDP in a minute than the site's threshold without going on "
+    "after the challenge, on one flow or on many. A client that has credentials does.",
     sources=("MSTURN-3",),
     controls=("SC-5", "SI-4"),
 )
 def turn_unauthenticated_flood(sights: Sights) -> Iterator[Joined]:
-    chosen = [
-        sight
+    counted = (
+        (sight.source_ip, sight, spoken, spoken.allocates)
         for sight in sights.at("external")
-        if sight.allocate_alone and sight.destination.has(*names.AV_EDGE) and sight.source.zone == names.EXTERNAL
-    ]
+        if sight.destination.has(*names.AV_EDGE) and sight.source.zone == names.EXTERNAL
+        for spoken in sight.spoken
+        if spoken.allocates
+    )
     limit = sights.site.topology.policy.thresholds.turn_unauthenticated_per_source_per_minute
-    for source, count, flows in _bursts(chosen, limit):
+    for source, count, flows in _peaks(counted, limit):
         yield Joined(
             f"{source} sent {count} requests without credentials to {flows[0].destination} in a minute, more than "
             f"{limit:g}: limit requests of one source at the external firewall.",
+            tuple(flows),
+        )
+
+
+_FEDERATION = (
+    *("ext-access-federation-in", "ext-access-federation-out", "ext-sip1-access-federation-in"),
+    *("ext-hlb-access-federation-in", "ext-hlb-access-federation-out"),
+)
+_PROVIDERS = (
+    *("ext-access-pic-in", "ext-access-pic-out", "ext-access-hybrid-sip-in", "ext-access-hybrid-sip-out"),
+    "ext-access-push-out",
+)
+
+
+def _discovered(sights: Sights) -> Iterator[tuple[Sight, bool]]:
+    """(flow of federation with a host that only discovery admits, whether that host opened it)."""
+    legs = [leg for leg in sights.site.legs if leg.row in _PROVIDERS]
+    for sight in sights.at("external"):
+        inbound = sight.source.zone == names.EXTERNAL
+        far = sight.source if inbound else sight.destination
+        if sight.path not in _FEDERATION or far.peer:
+            continue
+        # A provider without stated addresses may be anybody.
+        ends = (sight.source.number, sight.destination.number)
+        if not any(ends[0] in leg.sources and ends[1] in leg.destinations for leg in legs):
+            yield sight, inbound
+
+
+@joined(
+    "federation-discovered-partner-rate",
+    severity="low",
+    positions=("external",),
+    text="A host of federation that no partner lists, and that only discovery admits, sends more messages in a minute "
+    "than the site's threshold allows. Messages are encrypted: counted are records of TLS long enough for one, of each "
+    "address by itself. Several messages in one record, and records behind lost packets, count as fewer; a message in "
+    "several records counts as more. How many users it reaches cannot be seen. Where a listed partner has no addresses "
+    "anybody may be it, and nothing is said.",
+    sources=("FEDDOM",),
+    controls=("CA-3", "SC-5", "SI-4"),
+)
+def federation_discovered_partner_rate(sights: Sights) -> Iterator[Joined]:
+    federation = sights.site.topology.federation
+    if not federation.discovery or any(not partner.access for partner in federation.sip_partners):
+        return
+    counted = (
+        (sight.source_ip if inbound else sight.destination_ip, sight, spoken, sent)
+        for sight, inbound in _discovered(sights)
+        for spoken in sight.spoken
+        if (sent := spoken.source if inbound else spoken.destination)
+    )
+    limit = sights.site.topology.policy.thresholds.federation_messages_per_second
+    for partner, count, flows in _peaks(counted, limit * 60):
+        yield Joined(
+            f"{partner}, which discovery alone admits to federation, sent about {count} messages in a minute, more "
+            f"than {limit:g} a second: list it as a partner if it is one, or bar it.",
             tuple(flows),
         )
 

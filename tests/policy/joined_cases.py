@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from rules.correlate import correlate
 from rules.facts import Site
-from rules.sights import MINUTE, Sight, Sights
+from rules.sights import MINUTE, Sight, Sights, Spoken
 from rules.transports import transport_number
 from rules.verdict import End
 from tests.policy.cases import TABLES, bench
@@ -24,7 +24,7 @@ SENSORS: Final = {
     "if-per": ("internal", "outside"),
     "if-lan": ("internal", "inside"),
 }
-_KEYS: Final = {"on", "same", "times", "minute", "from", "to", "services", "fact"}
+_KEYS: Final = {"on", "same", "times", "minute", "from", "to", "services", "spoken", "fact"}
 _NOBODY: Final = End("", None, None)
 
 
@@ -96,6 +96,8 @@ def _sights(site: Site, place: int, flow: dict[str, Any]) -> Iterator[Sight]:
         "services": frozenset(flow.get("services", ())),
         "isn": (flow["same"], flow["same"] + 1000) if "same" in flow else None,
     }
+    if "spoken" in flow:
+        values["spoken"] = (Spoken(values["start"] // MINUTE, **flow["spoken"]),)
     made = Sight(**(values | flow.get("fact", {})))
     if "times" not in flow:
         yield made

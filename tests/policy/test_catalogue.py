@@ -75,7 +75,6 @@ FROM_THE_FILE = {
 }
 WAITING = {
     "media-cleartext",
-    "federation-discovered-partner-rate",
 }
 """Rules that no flow is judged by yet; the list may only shrink."""
 NEVER = {"vpn-split-signalling-media", "sensor-blind"}

@@ -15,7 +15,7 @@ import pytest
 from rules.correlate import correlate
 from rules.facts import Site
 from rules.registry import registered
-from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, pairs
+from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, Spoken, pairs
 from rules.site_policy import RuleSeverity
 from rules.topology import Topology, WebServices
 from rules.verdict import End
@@ -303,11 +303,10 @@ def test_the_first_flow_is_the_same_whatever_the_order() -> None:
 
 
 def test_too_many_requests_without_credentials() -> None:
-    assert told(many(31, USER, "203.0.113.30:3478", transport=17, allocate_alone=True)) == {
-        "turn-unauthenticated-flood": 1
-    }
+    alone = {"transport": 17, "spoken": (Spoken(NOW // MINUTE, allocates=1),)}
+    assert told(many(31, USER, "203.0.113.30:3478", **alone)) == {"turn-unauthenticated-flood": 1}
     assert told(many(31, USER, "203.0.113.30:3478", transport=17)) == {}  # they go on after the challenge
-    assert told(many(30, USER, "203.0.113.30:3478", transport=17, allocate_alone=True)) == {}
+    assert told(many(30, USER, "203.0.113.30:3478", **alone)) == {}
 
 
 def test_a_flood_that_goes_on_past_the_director() -> None:

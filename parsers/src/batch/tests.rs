@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::*;
 use crate::facts::*;
-use crate::flow::join::Keys;
+use crate::flow::join::{Keys, Spoken};
 use crate::flow::record::{Answered, End, Initiator, Part, Tunnel};
 use crate::text::Text;
 
@@ -353,6 +353,11 @@ fn keys_to_join_flows_by_stand_at_the_end() {
             client_random: Some([0, 1, 2, 3, 4, 5, 6, 0xff]),
             first_payload: Some(u64::MAX),
             rtp_source: Some(7),
+            spoken: vec![Spoken {
+                minute: 3,
+                records: [4, 5],
+                allocates: 6,
+            }],
         }),
         ..bare()
     };
@@ -367,6 +372,10 @@ fn keys_to_join_flows_by_stand_at_the_end() {
         ("join.client_random", "utf8", "00010203040506ff"),
         ("join.first_payload", "u64", "18446744073709551615"),
         ("join.rtp_ssrc", "u32", "7"),
+        ("join.minutes", "[u32]", "[3]"),
+        ("join.records.source", "[u32]", "[4]"),
+        ("join.records.destination", "[u32]", "[5]"),
+        ("join.allocates", "[u32]", "[6]"),
     ];
     assert_eq!(JOIN_COLUMNS, promised.map(|(name, ..)| name));
     let schema = batch.schema();
@@ -378,7 +387,7 @@ fn keys_to_join_flows_by_stand_at_the_end() {
         );
         assert_eq!(
             (cell(&batch, name, 0).as_str(), cell(&batch, name, 1).as_str()),
-            (value, "-")
+            (value, if kind.starts_with('[') { "[]" } else { "-" })
         );
     }
     let both = Layout {

@@ -287,6 +287,12 @@ impl Core {
             // The pool is full, and the others had been asked for room before: this one goes without.
             flow.conversation.release(&flow.facts, shared.budget);
         }
+        if let Some(join) = &mut flow.join {
+            // Data in a SYN stands behind it (RFC 7413).
+            let seq = tcp.seq.wrapping_add(u32::from(tcp.flags & SYN != 0));
+            let payload = if tcp.flags & RST == 0 { tcp.payload } else { &[] };
+            join.segment(side, seq, payload, &flow.facts, first.time);
+        }
         if flow.conversation.missed() > missed {
             connection.letter(side, b'g');
             if let Some(ledger) = ledgers.get_mut(first.capture as usize) {

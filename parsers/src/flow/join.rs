@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::records::Records;
 use super::table::Flow;
 use crate::facts::{Facts, Service, Side};
 use crate::proto::{rtp, stun};
@@ -17,10 +18,22 @@ pub struct Join {
     first_payload: [Option<u64>; 2],
     rtp_source: Option<u32>,
     sources: rtp::State,
+    /// Of a TLS connection.
+    records: Option<Box<Records>>,
+}
+
+/// What was counted in one minute since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spoken {
+    pub minute: u32,
+    /// Records of TLS application data of source and destination, those that are too short for a message left out.
+    pub records: [u32; 2],
+    /// TURN Allocate requests by UDP without credentials, but for those after whose challenge one with them came.
+    pub allocates: u32,
 }
 
 /// What leaves with a record, as far as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// Initial sequence numbers of source and destination.
     pub isn: [Option<u32>; 2],
@@ -29,12 +42,23 @@ pub struct Keys {
     /// FNV-1a of the first octets that the source sent.
     pub first_payload: Option<u64>,
     pub rtp_source: Option<u32>,
+    pub spoken: Vec<Spoken>,
 }
 
 impl Join {
     pub fn payload(&mut self, side: Side, payload: &[u8]) {
         if !payload.is_empty() {
             self.first_payload[side.index()].get_or_insert_with(|| hash(payload));
+        }
+    }
+
+    /// A TCP segment's payload, which begins at `seq`, after it was read into `facts`.
+    pub fn segment(&mut self, side: Side, seq: u32, payload: &[u8], facts: &Facts, time: i64) {
+        if self.records.is_none() && facts.has(Service::Tls) {
+            self.records = Some(Box::default());
+        }
+        if let Some(records) = &mut self.records {
+            records.segment(side, seq, payload, time);
         }
     }
 
@@ -56,7 +80,24 @@ impl Join {
             client_random: random.and_then(|random| Sha256::digest(random).first_chunk().copied()),
             first_payload: self.first_payload[source.index()],
             rtp_source: self.rtp_source.or_else(|| facts.stun.as_ref()?.rtp_source),
+            spoken: self.spoken(source, facts),
         }
+    }
+
+    fn spoken(&self, source: Side, facts: &Facts) -> Vec<Spoken> {
+        let records = self.records.iter().flat_map(|records| records.minutes().kept());
+        let records = records.map(|known| Spoken {
+            minute: known.minute,
+            records: [known.counts[source.index()], known.counts[source.other().index()]],
+            allocates: 0,
+        });
+        let allocates = facts.stun.iter().flat_map(|stun| stun.allocates.kept());
+        let allocates = allocates.map(|known| Spoken {
+            minute: known.minute,
+            allocates: known.counts[0],
+            ..Spoken::default()
+        });
+        records.chain(allocates).collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod holes;
 pub mod join;
 pub mod key;
 pub mod record;
+mod records;
 pub mod stream;
 pub mod table;
 pub mod tcp;

@@ -10,6 +10,8 @@ const HEADER: usize = 20;
 /// Attributes of one message that are walked over.
 const ATTRIBUTES: usize = 64;
 const MS_VERSION: u16 = 0x8008;
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 /// RFC 8656 18.4 and MS-TURN 2.2.2.6.
 const DATA: u16 = 0x0013;
 
@@ -256,6 +258,15 @@ impl<'a> Message<'a> {
 
     pub fn is_binding_request(&self) -> bool {
         self.dialect != Dialect::Microsoft && self.number == 1 && self.class == Class::Request
+    }
+
+    pub fn is_allocate_request(&self) -> bool {
+        self.dialect != Dialect::Classic && self.number == 3 && self.class == Class::Request
+    }
+
+    /// Whether somebody who has credentials signed it (RFC 8489 14.5 and 14.6; MS-TURN 2.2.2.7).
+    pub fn has_integrity(&self) -> bool {
+        self.attribute(MESSAGE_INTEGRITY).is_some() || self.attribute(MESSAGE_INTEGRITY_SHA256).is_some()
     }
 
     /// Whether the method is one of TURN (RFC 8656, RFC 6062).

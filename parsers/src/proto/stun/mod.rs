@@ -64,6 +64,7 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
             .facts
             .opened_by(if message.is_of_client() { side } else { side.other() });
     }
+    let time = context.time;
     let facts = stun(context);
     if facts.framing.is_none() {
         facts.framing = Some(framing);
@@ -75,6 +76,10 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
     facts.ms_turn |= message.dialect == Dialect::Microsoft;
     facts.ms_version = facts.ms_version.or_else(|| message.ms_version());
     facts.beyond_binding |= !message.is_binding_request();
+    // A connection is not read beyond the first answer, so that nothing could be said of what the client does with it.
+    if framing == "udp" && message.is_allocate_request() {
+        allocate(facts, message, time);
+    }
     match message.class {
         Class::Request => {
             facts.requests = true;
@@ -94,6 +99,19 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
             }
         }
         Class::Indication => {}
+    }
+}
+
+/// A client that has credentials sends its first Allocate without them, is challenged, and goes on with them (RFC 8656
+/// 7.2, MS-TURN 3.2.5). A request that is sent again is the same one.
+fn allocate(facts: &mut StunFacts, message: &Message<'_>, time: i64) {
+    if message.has_integrity() {
+        if facts.unproved.take().is_some() {
+            facts.allocates.take_back(0);
+        }
+    } else if facts.unproved != Some(message.id) {
+        facts.unproved = Some(message.id);
+        facts.allocates.add(0, 1, time);
     }
 }
 

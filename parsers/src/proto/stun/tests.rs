@@ -58,6 +58,53 @@ fn datagrams(turns: &[(Side, &str)]) -> Facts {
     facts
 }
 
+/// The same request with another transaction id; the second Allocate of a client that has credentials (MS-TURN 2.2.2.7:
+/// MESSAGE-INTEGRITY of 20 octets at the end).
+fn allocate(id: u8, signed: bool) -> String {
+    let id = format!("{id:02x}").repeat(12);
+    match signed {
+        false => format!("000300182112a442{id}000f000472c64bc680080004000000028055000400010001"),
+        true => format!(
+            "000300302112a442{id}000f000472c64bc68008000400000002805500040001000100080014{}",
+            "5a".repeat(20)
+        ),
+    }
+}
+
+#[test]
+fn allocates_without_credentials_are_counted() {
+    let unproved = |turns: &[(Side, String)]| {
+        let turns: Vec<(Side, &str)> = turns.iter().map(|(side, turn)| (*side, turn.as_str())).collect();
+        datagrams(&turns).stun.unwrap().allocates.total(0)
+    };
+    let asked = |id| (A, allocate(id, false));
+    assert_eq!(unproved(&[asked(1), asked(2), asked(3)]), 3);
+    assert_eq!(unproved(&[asked(1), asked(1), asked(1)]), 1, "sent again");
+    let proved = (A, allocate(9, true));
+    let refused = (B, ALLOCATE_401.to_owned());
+    assert_eq!(
+        unproved(&[asked(1), refused, proved.clone()]),
+        0,
+        "the challenge was taken up"
+    );
+    assert_eq!(unproved(&[asked(1), asked(2), proved.clone(), asked(3)]), 2);
+    assert_eq!(unproved(&[proved.clone(), proved]), 0, "refreshed");
+    assert_eq!(
+        unproved(&[(A, PROBE_ALLOCATE.to_owned())]),
+        1,
+        "a name alone proves nothing"
+    );
+    assert_eq!(unproved(&[(A, BINDING.to_owned())]), 0);
+}
+
+#[test]
+fn allocates_of_a_connection_are_not_counted() {
+    let turns = [(A, framed(2, ALLOCATE))];
+    let turns: Vec<(Side, &[u8])> = turns.iter().map(|(side, turn)| (*side, turn.as_slice())).collect();
+    let told = every_split(Reader::new, &turns);
+    assert_eq!(told.facts.stun.unwrap().allocates.total(0), 0);
+}
+
 #[test]
 fn an_allocate_and_its_401_over_udp() {
     let facts = datagrams(&[(B, ALLOCATE), (A, ALLOCATE_401)]);
