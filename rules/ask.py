@@ -73,7 +73,7 @@ class _Case:
 
 def ask(topology: Topology, question: Question) -> Answer:
     """Raises UnknownEnd."""
-    site = Site(topology)
+    site = Site(topology, question.port)
     sources, destinations = _end(question.source, site), _end(question.destination, site)
     if question.source != question.destination:
         sources = [e for e in sources if not e.virtual] or sources  # a virtual address answers, its pool opens
@@ -134,8 +134,8 @@ def _published(name: str, site: Site) -> list[Endpoint]:
         for fqdn, roles in (
             (pool.access.fqdn, names.ACCESS_EDGE),
             (pool.xmpp.fqdn, names.ACCESS_EDGE),
-            (pool.webconf.fqdn, (names.EDGE_EXT_WEBCONF, names.EDGE_EXT_VIP_WEBCONF)),
-            (pool.av.fqdn, (names.EDGE_EXT_AV, names.EDGE_EXT_VIP_AV)),
+            (pool.webconf.fqdn, names.WEBCONF_EDGE),
+            (pool.av.fqdn, names.AV_EDGE),
         ):
             if fqdn == name:
                 there = [e for e in site.endpoints if pool.fqdn in e.pools and e.has(*roles)]

@@ -78,14 +78,14 @@ def _edge_listener(facts: Facts, pool: EdgePool) -> tuple[str | None, Expected |
         services = (pool.access.internal_port, pool.av.auth_port, pool.webconf.internal_port, pool.xmpp.internal_port)
         if facts.port not in (*services, *management):
             return None, None
-        return "edge-int", Expected(any_of=(pool.fqdn, *((end.component,) if end.component else ())))
+        return "edge-int", Expected(all_of=(pool.fqdn,))  # a member's own name is none that anybody asks for
     if end.has(*names.ACCESS_EDGE):
         if facts.port == pool.xmpp.port and "xmpp" in facts.services:
             own = (pool.xmpp.fqdn,) if pool.xmpp.fqdn else ()
             return "xmpp", Expected(any_of=(*own, pool.access.fqdn, *facts.site.topology.sip_domains))
         if facts.port in (pool.access.port, pool.access.federation_port):
             return "access", Expected(all_of=(pool.access.fqdn,))
-    if end.has(names.EDGE_EXT_WEBCONF, names.EDGE_EXT_VIP_WEBCONF) and facts.port == pool.webconf.port:
+    if end.has(*names.WEBCONF_EDGE) and facts.port == pool.webconf.port:
         return "webconf", Expected(all_of=(pool.webconf.fqdn,))
     return None, None  # media shows none
 

@@ -19,7 +19,7 @@ from rules.domains import Domains
 from rules.endpoints import FIREWALL_ROLES, Endpoint, Endpoints
 from rules.observation import Answered, Evidence, Observation, Payload, Stun, Tls
 from rules.paths import Leg, Path, derive, expiries
-from rules.ports import INTERNAL_TCP, INTERNAL_UDP, Ports, class_name
+from rules.ports import CLASS_WORDS, INTERNAL_TCP, INTERNAL_UDP, Ports, class_name
 from rules.services import service_names, service_number, services
 from rules.topology import Topology
 from rules.transports import ICMP, ICMPV6, PORTED, TCP, TRANSPORTS, UDP
@@ -40,7 +40,8 @@ class State(Enum):
 class Site:
     """Everything derived from the topology once: endpoints, paths, listeners, port classes, names."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *asked: int) -> None:
+        """asked: ports that stand for themselves whether or not anything names them."""
         self.topology = topology
         self.endpoints = Endpoints(topology)
         self.domains = Domains(topology)
@@ -51,12 +52,13 @@ class Site:
         for leg in self.legs:
             self.by_transport[leg.transport] = (*self.by_transport.get(leg.transport, ()), leg)
         every_leg = (*self.legs, *(leg for path in self.paths for leg in path.off_legs))
-        self.listeners = self._listeners(self.legs)
+        self.listeners = self._listeners(tuple(leg for leg in self.legs if not leg.behind_balancer))
+        self.listeners_behind = self._listeners(self.legs)  # as a sensor between balancer and nodes sees them
         self.listeners_and_off = self._listeners(every_leg)
         pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
         spans = [span for leg in every_leg for span in (*leg.ports, *leg.source_ports) if span.first >= 0]
         spans += [pool.av.range for pool in topology.edge_pools]
-        spans += [*INTERNAL_TCP, *INTERNAL_UDP]
+        spans += [*INTERNAL_TCP, *INTERNAL_UDP, *(PortRange(port, port) for port in asked)]
         spans += [PortRange(p, p) for pool in topology.edge_pools for p in _own_ports(pool)]
         spans += [PortRange(p, p) for pool in pools for p in (pool.web.external_https, pool.web.external_http)]
         self.ports = Ports(spans)
@@ -109,16 +111,16 @@ class Site:
 
     def in_relay_range(self, endpoint: Endpoint, port: int) -> bool:
         """A port of the A/V range on an external A/V address."""
-        if not endpoint.has(names.EDGE_EXT_AV):
+        if not endpoint.has(*names.AV_EDGE):
             return False
         pool = self.edge_pool(endpoint)
         return pool is not None and port in pool.av.range
 
-    def port_or_class(self, endpoint: Endpoint, transport: int, port: int) -> str:
+    def port_or_class(self, endpoint: Endpoint, transport: int, port: int, *, behind_lb: bool = False) -> str:
         """How a finding names a destination port: a listener's number, else its class, "" without ports."""
         if transport not in PORTED:
             return ""
-        if (endpoint.number, transport, port) in self.listeners:
+        if (endpoint.number, transport, port) in (self.listeners_behind if behind_lb else self.listeners):
             return str(port)
         return class_name(port, relay=self.in_relay_range(endpoint, port))
 
@@ -150,6 +152,7 @@ class Facts:
     leg: Leg | None  # the row that fits by ends, transport and port
     state: State  # of that row's service; OPEN without a row
     detail: Detail = NO_DETAIL
+    behind_lb: bool = False  # the sensor stands between a hardware balancer and its servers
 
     # --- the way -----------------------------------------------------------------------------------------------------
 
@@ -241,7 +244,8 @@ class Facts:
     @property
     def listener(self) -> tuple[Leg, ...]:
         """Applying rows that make the destination a listener on this port, whoever may address it."""
-        return self.site.listeners.get((self.destination.number, self.observation.transport, self.port), ())
+        found = self.site.listeners_behind if self.behind_lb else self.site.listeners
+        return found.get((self.destination.number, self.observation.transport, self.port), ())
 
     @property
     def listener_or_off(self) -> tuple[Leg, ...]:
@@ -267,12 +271,16 @@ class Facts:
 
     @property
     def at_port(self) -> str:
-        """ "TCP 5061", "a port of UDP 50004-59999", "ESP"."""
+        """ "TCP 5061", "a system port (below 1024) of UDP", "ESP". A port that nobody names is told by its class, which
+        is how findings tell them apart; the numbers that were seen stand beside."""
         transport = TRANSPORTS[self.observation.transport].upper()
         if self.observation.transport not in PORTED:
             return transport
         span = self.site.ports.span(self.port)
-        return f"{'' if span.first == span.last else 'a port of '}{transport} {span}"
+        if span.first == span.last:
+            return f"{transport} {span}"
+        relay = self.site.in_relay_range(self.destination, self.port)
+        return f"{CLASS_WORDS[class_name(self.port, relay=relay)]} of {transport}"
 
 
 def crossing(one: Endpoint, other: Endpoint) -> tuple[bool, bool]:

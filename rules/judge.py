@@ -207,6 +207,7 @@ class Judge:
             leg=None,
             state=State.OPEN,
             detail=detail,
+            behind_lb=self.behind_lb,
         )
         if facts.source.special or facts.destination.special:
             return _Reading(facts, False, "an end is a multicast, broadcast or link-local address")
@@ -361,7 +362,9 @@ class Judge:
                 reason=sentence,
                 nearest_path=nearest,
                 subject_column=rule.subject(facts) if rule.subject is not None else None,
-                port_or_class=self.site.port_or_class(facts.destination, facts.observation.transport, facts.port),
+                port_or_class=self.site.port_or_class(
+                    facts.destination, facts.observation.transport, facts.port, behind_lb=self.behind_lb
+                ),
                 service=facts.service,
                 of_silence=rule.of_silence,
                 at_port=facts.at_port,

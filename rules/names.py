@@ -111,6 +111,8 @@ OUTER_EDGE: Final = (
 )
 """Roles of an Edge's outer side, virtual addresses included."""
 
+WEBCONF_EDGE: Final = (EDGE_EXT_WEBCONF, EDGE_EXT_VIP_WEBCONF)
+
 AV_EDGE: Final = (EDGE_EXT_AV, EDGE_EXT_VIP_AV)
 
 WEB_SERVERS: Final = (FE, DIRECTOR, WEB_VIP)

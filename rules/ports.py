@@ -69,6 +69,15 @@ class Ports:
         return PortRange(self._starts[place - 1], after - 1)
 
 
+CLASS_WORDS: Final = {
+    "system": f"a system port (below {SYSTEM_END})",
+    "registered": f"a registered port ({SYSTEM_END} to {DYNAMIC_START - 1})",
+    "dynamic": f"a dynamic port ({DYNAMIC_START} and above)",
+    "relay-range": "a port of the relay range",
+}
+"""What a sentence calls the port of a class."""
+
+
 def class_name(port: int, *, relay: bool) -> str:
     """What a finding calls a port that is no listener's; `relay`: in the A/V range of an A/V address."""
     if port < SYSTEM_END:

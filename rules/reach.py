@@ -104,10 +104,10 @@ class Reach:
         return self.partners() if listed_only and not nameless else {**self.external(), **self.partners()}
 
     def relay_peers(self, pool: EdgePool | None) -> Members:
-        """Peers of the relay range over UDP: before 2015 the products opened it for OCS 2007 partners alone."""
+        """Peers of the relay range over UDP: anybody; before 2015 partners with OCS 2007 alone."""
         product = pool.product if pool is not None else self.topology.product
         if at_least(product, names.SFB_2015):
-            return self.federated(listed_only=False)
+            return self.external()
         return self.partners(names.OCS_2007)
 
     def xmpp_peers(self) -> Members:

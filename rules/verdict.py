@@ -39,7 +39,7 @@ class Hit:
     subject_column: str | None  # flow column that tells findings of this rule apart; None: no subject
     port_or_class: str  # a listener's port, else its class; "" where the protocol has no ports
     service: str  # name of the recognised service, "" without payload
-    at_port: str = ""  # how `reason` names transport and ports: "TCP 5061"; a class as "a port of TCP 1-52"
+    at_port: str = ""  # how `reason` names transport and ports: "TCP 5061", "a system port (below 1024) of TCP"
     of_silence: bool = False  # says that nobody answered, which a tap that shows one direction cannot know
 
 

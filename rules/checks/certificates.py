@@ -21,8 +21,8 @@ _CLIENT = "tls.client.hash.sha256"
 
 
 def _server(facts: Facts) -> Certificate | None:
-    """The certificate that a listener of ours showed."""
-    return facts.detail.server if facts.tcp and facts.destination.own else None
+    """The certificate that a listener of ours showed; what else an own host shows is no service of the edge."""
+    return facts.detail.server if facts.tcp and facts.listener else None
 
 
 def _of_server(facts: Facts) -> str | None:
@@ -117,8 +117,8 @@ def _private(facts: Facts, certificate: Certificate) -> bool:
     join=passed_through,
 )
 def reverse_proxy_tls_passthrough(facts: Facts) -> str | None:
-    certificate = _server(facts)
-    if certificate is None or not facts.destination.has(names.RP_EXT):
+    certificate = facts.detail.server
+    if certificate is None or not facts.tcp or not facts.destination.has(names.RP_EXT):
         return None
     topology = facts.site.topology
     pools: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
@@ -163,7 +163,7 @@ def _expired_side(facts: Facts) -> str | None:
     """Whose certificate is outside its days: `_SERVER`, `_CLIENT`, or nobody's that we answer for or federate with."""
     bad = (Validity.EXPIRED, Validity.NOT_YET)
     outbound = facts.source.has(*names.ACCESS_EDGE) and facts.destination.zone == names.EXTERNAL
-    if facts.observation.server_validity in bad and (facts.destination.own or (outbound and _partner_port(facts))):
+    if facts.observation.server_validity in bad and (facts.listener or (outbound and _partner_port(facts))):
         return _SERVER
     inbound = facts.destination.has(*names.ACCESS_EDGE) and facts.source.zone == names.EXTERNAL
     if facts.observation.client_validity in bad and inbound and _partner_port(facts):

@@ -124,7 +124,10 @@ def edge_collocated_role(facts: Facts) -> str | None:
     if not facts.destination.has(*names.OUTER_EDGE, *names.INNER_EDGE) or not facts.answered:
         return None
     ports = _OTHER_ROLES_TCP if facts.tcp else INTERNAL_UDP if facts.udp else ()
-    if not any(facts.port in span for span in ports) or facts.listener_or_off:
+    if not any(facts.port in span for span in ports):
+        return None
+    # A path of the site makes a listener too, but permits those alone whom it names.
+    if not all(leg.local for leg in facts.listener_or_off):
         return None
     pool = facts.site.edge_pool_of(facts.destination, *names.INNER_EDGE)
     if pool is not None and facts.port in (pool.webconf.internal_port, pool.av.auth_port):

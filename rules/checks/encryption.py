@@ -184,8 +184,8 @@ def _negotiated(facts: Facts) -> int:
 
 
 def _ours_or_a_partner(facts: Facts) -> bool:
-    """Sessions that are ours to answer for: at our own hosts, and with a partner at the two federation ports."""
-    if facts.destination.own:
+    """Sessions that are ours to answer for: at our own listeners, and with a partner at the two federation ports."""
+    if facts.listener:
         return True
     partner = facts.destination.zone == names.EXTERNAL and facts.source.has(*names.ACCESS_EDGE)
     return partner and facts.port in (5061, 5269)
@@ -204,16 +204,13 @@ def tls_weak(facts: Facts) -> str | None:
     version = _negotiated(facts)
     if not version or not _ours_or_a_partner(facts):
         return None
-    if facts.detail.weak_suite:
-        return (
-            f"{facts.destination} chose a suite that hides or proves nothing with {facts.source} on {facts.at_port}: "
-            "turn off suites without encryption or authentication and those for export."
-        )
-    if version >= _VERSIONS[facts.site.topology.policy.tls_minimum]:
+    minimum = facts.site.topology.policy.tls_minimum
+    if not facts.detail.weak_suite and version >= _VERSIONS[minimum]:
         return None
+    # One finding may hold sessions of either kind: the sentence has to be true of both.
     return (
-        f"{facts.destination} chose {_VERSION_NAMES.get(version, 'an old version')} with {facts.source} on "
-        f"{facts.at_port}: turn off what is older than TLS {facts.site.topology.policy.tls_minimum}."
+        f"{facts.destination} chose a version older than TLS {minimum}, or a suite that hides or proves nothing, with "
+        f"{facts.source} on {facts.at_port}: turn off both."
     )
 
 

@@ -32,14 +32,13 @@ _FEDERATION = ("ext-access-federation-", "ext-hlb-access-federation-", "ext-sip1
 _PROVIDERS = ("ext-access-pic-", "ext-access-hybrid-sip-", "ext-access-push-")
 
 
-def _is_provider(facts: Facts) -> bool:
-    """Whether a row of push, public IM or hybrid allows the flow, too; without addresses it allows any."""
-    return any(
-        leg.row.startswith(_PROVIDERS)
-        and facts.source.number in leg.sources
-        and facts.destination.number in leg.destinations
-        for leg in facts.site.legs
-    )
+def _is_provider(facts: Facts, *, inbound: bool) -> bool:
+    """Whether a row of push, public IM or hybrid knows the far end, also one that comes to the wrong address of ours;
+    without addresses it knows any."""
+    legs = (leg for leg in facts.site.legs if leg.row.startswith(_PROVIDERS))
+    if inbound:
+        return any(facts.source.number in leg.sources for leg in legs)
+    return any(facts.destination.number in leg.destinations for leg in legs)
 
 
 def _peer(facts: Facts) -> tuple[Endpoint, bool] | None:
@@ -47,10 +46,11 @@ def _peer(facts: Facts) -> tuple[Endpoint, bool] | None:
     the one for any partner, and whom the Access Edge opened by that row and found there."""
     any_partner = facts.leg is not None and facts.leg.row.startswith(_FEDERATION)
     if _port_owner(facts, inbound=True) is not None:
-        return (facts.source, True) if not facts.permitted or (any_partner and not _is_provider(facts)) else None
-    if _port_owner(facts, inbound=False) is None or not facts.answered or not any_partner or _is_provider(facts):
+        by_list = not facts.permitted or any_partner
+        return (facts.source, True) if by_list and not _is_provider(facts, inbound=True) else None
+    if _port_owner(facts, inbound=False) is None or not facts.answered or not any_partner:
         return None
-    return facts.destination, False
+    return None if _is_provider(facts, inbound=False) else (facts.destination, False)
 
 
 def _is_listed(facts: Facts, peer: Endpoint, certificate: Certificate | None) -> bool:

@@ -69,11 +69,11 @@ def director_bypass_sip(facts: Facts) -> str | None:
     topology = facts.site.topology
     if pool is None or facts.port != pool.access.internal_port or not topology.director_pools:
         return None
-    if pool.next_hop in facts.destination.pools or facts.destination.has(names.DIRECTOR):
+    if pool.next_hop in facts.destination.pools:
         return None
     return (
         f"{facts.source} opened SIP on {facts.at_port} to {facts.destination} although its next hop is "
-        f"{pool.next_hop}: let the internal firewall pass it to the Director alone."
+        f"{pool.next_hop}: let the internal firewall pass it to that one alone."
     )
 
 

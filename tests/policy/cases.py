@@ -101,6 +101,7 @@ def certificate(subject: str, *names: str, issuer: str = "public ca") -> Certifi
 CERTIFICATES: Final = {
     "access": certificate("sip.contoso.com", "webcon.contoso.com", "sip.fabrikam.com", "contoso.com"),
     "edge inside": certificate("lsedge.contoso.net", issuer="contoso private ca"),
+    "edge member": certificate("edge02.contoso.net", issuer="contoso private ca"),
     "proxy": certificate(
         "webext.contoso.com", "webdirext.contoso.com", "dialin.contoso.com", "meet.contoso.com",
         "lyncdiscover.contoso.com",

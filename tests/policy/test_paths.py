@@ -20,7 +20,8 @@ from rules.rows import table
 from rules.site_policy import Policy
 from rules.switches import NEEDS, PLANS
 from rules.topology import Topology
-from tests.policy.flows import contoso
+from tests.policy.flows import TURN, Bench, contoso
+from tests.policy.variants import site
 
 LYNC_2013 = set(
     """
@@ -207,3 +208,12 @@ def test_the_table_is_sound() -> None:
         "int-hlb-av-tcp-out",
     }
     assert table().row("no-such-row") is None
+
+
+def test_a_single_port_comes_before_a_range_where_both_rows_name_anybody() -> None:
+    """From Skype for Business 2015 on the relay range may go to anybody, listed partner or not, as the port tables
+    have it: to 3478 the row of that port is the path."""
+    bench = Bench(site("sfb-2019"))
+    for peer in ("198.51.100.30", "192.0.2.77"):
+        assert bench.judge("203.0.113.30:50111", f"{peer}:3478/udp", TURN).path == "ext-av-udp-out"
+        assert bench.judge("203.0.113.30:50111", f"{peer}:40000/udp", TURN).path == "ext-av-range-udp-out"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from rules.components import Balancers, Office365, Provider
-from rules.site_policy import RuleSeverity
+from rules.components import Balancers, EdgeMember, Office365, PortRange, Provider, Translated
+from rules.site_policy import LocalPath, RuleSeverity, Selector
 from rules.topology import Sensor, Topology, WebServices
 from tests.policy.flows import contoso
 from tests.policy.test_balancing import balanced
@@ -88,6 +89,32 @@ def _no_web_vip() -> Topology:
     return replace(topology, front_end_pools=(pool,))
 
 
+def _remote_desktop() -> Topology:
+    """A path of the site for one host, to the end of 2026."""
+    host = Selector("network", "192.168.10.210", ip_network("192.168.10.210/32"))
+    edge, port = Selector("role", "edge-int"), (PortRange(3389, 3389),)
+    path = LocalPath("local-desktop", (host,), (edge,), "tcp", port, "rdp", "administration", "ops", date(2026, 12, 31))
+    return _policy(contoso(), local_paths=(path,))
+
+
+def _branch() -> Topology:
+    """A second Edge pool, whose next hop is a Standard Edition server of its own."""
+    topology = contoso()
+    access, webconf, av = (Translated((ip_address(f"203.0.113.{last}"),)) for last in (71, 72, 73))
+    member = EdgeMember("edge11.contoso.net", (ip_address("172.25.33.71"),), access, webconf, av)
+    pool = replace(
+        topology.edge_pools[0],
+        fqdn="edge11.contoso.net",
+        next_hop="se11.contoso.net",
+        federation=False,
+        members=(member,),
+    )
+    front_end = topology.front_end_pools[0]
+    server = replace(front_end.members[0], fqdn="se11.contoso.net", address=(ip_address("192.168.40.10"),))
+    se = replace(front_end, fqdn="se11.contoso.net", members=(server,), web=replace(front_end.web, vip=()))
+    return replace(topology, edge_pools=(*topology.edge_pools, pool), front_end_pools=(*topology.front_end_pools, se))
+
+
 SITES: Final[dict[str, Callable[[], Topology]]] = {
     "contoso": contoso,
     "single-ip": lambda: contoso_as("single-ip"),
@@ -97,6 +124,11 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "two-pools": lambda: _two_pools(federation=False),
     "two-sites": lambda: _two_pools(site="branch"),
     "no-web-vip": _no_web_vip,
+    "behind-2015": lambda: replace(
+        _behind(), product="sfb-2015", edge_pools=(replace(_behind().edge_pools[0], product="sfb-2015"),)
+    ),
+    "branch": _branch,
+    "remote-desktop": _remote_desktop,
     "no-director": lambda: contoso_as("no-director"),
     "documented-open": lambda: _policy(contoso(), director_bypass="documented-open"),
     "sfb-2015": lambda: _product("sfb-2015", skype_search=True),
@@ -110,6 +142,7 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "unpublished-listed": lambda: _federation(_pool(federation=False), discovery=False),
     "listed-partners": lambda: _federation(contoso(), discovery=False),
     "partner-anywhere": _partner_anywhere,
+    "listed-hlb": lambda: _federation(_hybrid(balanced()), discovery=False),
     "no-mobility": lambda: replace(contoso(), mobility=False),
     "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
     "private-ca": lambda: _policy(contoso(), private_cas=("Contoso Private CA",)),
