@@ -203,7 +203,7 @@ def sights_of(site: Site, number: int, learned: Learned, table: Any) -> Iterator
             spoken=_spoken(row),
             path=verdict.path,
             certificate=row["tls.server.hash.sha256"] or "",
-            isn=isn if None not in isn else None,
+            isn=isn if isn != (None, None) else None,
             client_random=row["join.client_random"],
             transaction=row["edgewarden.stun.transaction_id"] if seen.transport == UDP else None,
             first_payload=row["join.first_payload"],

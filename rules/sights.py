@@ -32,6 +32,10 @@ MINUTE: Final = 60_000_000_000
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+ALIKE: Final = 100
+"""Flows with one key that are compared with each other: a conversation has a leg for each sensor and device on its way,
+a flood may have as many flows as a table holds, and their pairs would be its square."""
+
 TAKING_PART: Final = 1000
 """Flows that a finding over several refers to."""
 
@@ -73,7 +77,7 @@ class Sight:
     spoken: tuple[Spoken, ...] = ()
     path: str | None = None
     certificate: str = ""  # SHA-256 of the listener's leaf
-    isn: tuple[int, int] | None = None
+    isn: tuple[int | None, int | None] | None = None  # of source and destination, as far as their packets were seen
     client_random: str | None = None
     transaction: str | None = None  # STUN
     first_payload: int | None = None
@@ -122,15 +126,16 @@ class Sights:
         octets and ports: clients exist that number their transactions alike."""
 
         def key(sight: Sight) -> Hashable | None:
-            if sight.isn is not None or sight.transaction is None:
-                return sight.isn
+            if sight.transaction is None:
+                return sight.isn if sight.isn is not None and None not in sight.isn else None
             return (sight.transaction, sight.first_payload, sight.source_port, sight.port)
 
         return pairs(chosen, key)
 
 
 def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> Iterator[tuple[Sight, Sight]]:
-    """Each two flows that share a key and are no two views of the same packets, in the order given."""
+    """Each two of the first `ALIKE` flows that share a key and are no two views of the same packets, in the order
+    given."""
     groups: dict[Hashable, list[Sight]] = defaultdict(list)
     for sight in chosen:
         shared = key(sight)
@@ -139,8 +144,8 @@ def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> I
     near = [
         (one, other)
         for group in groups.values()
-        for number, one in enumerate(group)
-        for other in group[number + 1 :]
+        for number, one in enumerate(group[:ALIKE])
+        for other in group[number + 1 : ALIKE]
         if abs(one.start - other.start) <= CLOCKS + WINDOW
     ]
     gaps: dict[tuple[int, int], list[int]] = defaultdict(list)

@@ -182,16 +182,27 @@ def nat_port_translation(sights: Sights) -> Iterator[Joined]:
 def edge_as_router(sights: Sights) -> Iterator[Joined]:
     if sights.site.topology.variant().three_legged:
         return  # one device is both firewalls: that it passes packets through says nothing of the Edge
-    for one, other in sights.one_connection(sights.at("external", "internal")):
-        if one.five != other.five or one.position == other.position:
+    for one, other in pairs(sights.at("external", "internal"), lambda sight: sight.five):
+        if one.position == other.position or _are_two(one, other):
             continue
         outer, inner = (one, other) if one.position == "external" else (other, one)
-        if outer.source.zone in (names.EXTERNAL, names.PERIMETER_EXT) and outer.destination.inside:
+        if outer.source.zone in (names.EXTERNAL, names.PERIMETER_EXT) and _is_behind(outer.destination):
             yield Joined(
                 f"{outer.source} reached {outer.destination} through both firewalls unchanged: "
                 "take away every route between the perimeter networks, an Edge never forwards.",
                 (outer, inner),
             )
+
+
+def _are_two(one: Sight, other: Sight) -> bool:
+    """Connections of the same ends and ports, as their sequence numbers show, where both sensors saw them."""
+    numbers = zip(one.isn or (), other.isn or (), strict=False)
+    return any(None not in (a, b) and a != b for a, b in numbers)
+
+
+def _is_behind(end: Endpoint) -> bool:
+    """On the far side of the Edge, its inner network included."""
+    return end.inside or end.zone == names.PERIMETER_INT
 
 
 @joined(
@@ -247,20 +258,40 @@ def hlb_asymmetric_reply(sights: Sights) -> Iterator[Joined]:
     "hlb-dsr",
     severity="medium",
     positions=("external", "internal"),
-    text="Behind the balancer only requests to a virtual address are seen, in front of it the whole conversation: "
-    "replies pass the balancer by. Direct server return is unsupported.",
+    text="Near the balancer only requests to a virtual address are seen, before it the whole conversation: replies "
+    "pass the balancer by. Direct server return is unsupported.",
     sources=("HLBREQ",),
     controls=("CM-6",),
 )
 def hlb_dsr(sights: Sights) -> Iterator[Joined]:
-    behind = [s for s in sights.all if s.behind_lb and s.destination.virtual]
-    front = [s for s in sights.all if not s.behind_lb and s.destination.virtual]
-    for one, other in sights.one_connection((*front, *behind)):
-        seen, part = (one, other) if other.behind_lb else (other, one)
-        if part.behind_lb and not seen.behind_lb and seen.destination_packets and not part.destination_packets:
-            yield Joined(
-                f"Replies of {part.destination} pass the balancer by: turn off direct server return.", (seen, part)
-            )
+    def key(sight: Sight) -> tuple[object, ...] | None:
+        """What the client alone chooses: the answer to it is missing."""
+        number = sight.isn[0] if sight.isn is not None else sight.transaction
+        return None if number is None else (number, sight.source_ip, sight.source_port, sight.port)
+
+    chosen = [s for s in sights.all if s.destination.own and s.destination.pools]
+    for one, other in pairs(chosen, key):
+        for seen, part in ((one, other), (other, one)):
+            asked = seen.destination.virtual and seen.destination.pools & part.destination.pools
+            replied = seen.destination_packets and not part.destination_packets and _goes_on(part)
+            if asked and replied and _is_nearer_balancer(part, seen):
+                yield Joined(
+                    f"Replies of {seen.destination} pass the balancer by: turn off direct server return.", (seen, part)
+                )
+
+
+def _goes_on(part: Sight) -> bool:
+    """Whether the client of a flow without replies got some all the same: it acknowledges them, or asks again. With
+    the first packet alone the capture may have ended."""
+    return part.answered if part.transport == TCP else part.source_packets > 1
+
+
+def _is_nearer_balancer(part: Sight, seen: Sight) -> bool:
+    if part.behind_lb != seen.behind_lb:
+        return part.behind_lb
+    to_perimeter_int = part.position == "internal" and part.destination.perimeter
+    near, far = ("outside", "inside") if to_perimeter_int else ("inside", "outside")
+    return part.position == seen.position and (part.side, seen.side) == (near, far)
 
 
 def passed_through(sights: Sights) -> Iterator[Joined]:

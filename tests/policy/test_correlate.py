@@ -143,7 +143,16 @@ def test_packets_that_pass_the_perimeter_unchanged() -> None:
     legs = [sight(*flow, INSIDE, **ISN), sight(*flow, INNER, **ISN)]
     assert told(legs) == {"edge-as-router": 1}
     assert told([legs[0], replace(legs[1], position="external")]) == {}  # both sides of one firewall
-    assert told([legs[0], replace(legs[1], isn=(5, 6))]) == {}
+    assert told([legs[0], replace(legs[1], isn=(5, 6))]) == {}  # the ports used again
+    assert told([replace(leg, isn=None, transport=17) for leg in legs]) == {"edge-as-router": 1}  # RTP, DNS
+    syn = {"isn": (1001, None), "answered": False, "destination_packets": 0}
+    assert told([replace(leg, **syn) for leg in legs]) == {"edge-as-router": 1}
+    assert told([replace(legs[0], **syn), replace(legs[1], **{**syn, "isn": (5, None)})]) == {}
+    assert told([legs[0], replace(legs[1], source_port=50113)]) == {}
+    inner = (USER, "172.25.33.10:5061")  # NIC: no route between the two perimeter networks
+    assert told([sight(*inner, INSIDE, **ISN), sight(*inner, INNER, **ISN)]) == {"edge-as-router": 1}
+    edge = ("172.25.33.10:49000", "192.168.10.50:5061")
+    assert told([sight(*edge, INNER, **ISN), sight(*edge, INNER_LAN, **ISN)]) == {}  # its own way in
     away = ("192.168.20.7:50000", "192.0.2.9:443")  # outward is what firewalls are for
     assert told([sight(*away, INSIDE, **ISN), sight(*away, INNER, **ISN)]) == {}
     one_device = replace(contoso(), firewalls=tuple(replace(f, addresses=()) for f in contoso().firewalls))
@@ -193,11 +202,38 @@ def test_replies_that_pass_the_balancer_by() -> None:
     topology = balanced()
     site = Site(topology)
     front = sight(USER, "203.0.113.10:443", OUTSIDE, site=site, **ISN)
-    behind = sight(USER, "203.0.113.10:443", INSIDE, site=site, **ISN, behind_lb=True, destination_packets=0)
+    one_way = {"isn": (1001, None), "destination_packets": 0}  # the SYN-ACK, and with it that number, was not seen
+    behind = sight(USER, "203.0.113.10:443", INSIDE, site=site, **one_way, behind_lb=True)
     assert told([front, behind], topology) == {"hlb-dsr": 1}
-    assert told([front, replace(behind, destination_packets=3)], topology) == {}
-    assert told([front, replace(behind, behind_lb=False)], topology) == {}
+    assert told([front, replace(behind, isn=(1001, 2002), destination_packets=3)], topology) == {}
     assert told([replace(front, destination_packets=0), behind], topology) == {}
+    assert told([front, replace(behind, isn=(1002, None))], topology) == {}  # the port used again, and nobody answers
+    assert told([front, replace(behind, answered=False)], topology) == {}  # the capture ended
+    assert told([front, replace(behind, source_ip="203.0.113.9", source_port=40001)], topology) == {}
+    before = replace(behind, behind_lb=False)
+    assert told([front, before], topology) == {"hlb-dsr": 1}  # the balancer is farther in than both sensors
+    assert told([replace(front, side="inside"), before], topology) == {}  # no nearer to it
+    node = sight(USER, "203.0.113.12:443", INSIDE, site=site, **one_way, behind_lb=True)
+    assert told([front, node], topology) == {"hlb-dsr": 1}  # asked by its own address
+    assert told([replace(front, destination=node.destination, destination_ip="203.0.113.12"), node], topology) == {}
+
+
+def test_replies_of_an_inner_edge_that_pass_the_balancer_by() -> None:
+    topology = balanced()
+    site = Site(topology)
+    flow = ("192.168.10.90:51022", "172.25.33.9:5061")
+    one_way = {"isn": (1001, None), "destination_packets": 0}
+    lan = sight(*flow, INNER_LAN, site=site, **ISN)
+    assert told([lan, sight(*flow, INNER, site=site, **one_way)], topology) == {"hlb-dsr": 1}
+    assert told([lan, sight(*flow, INNER, site=site, **ISN)], topology) == {}
+    away = sight(*flow, INNER_LAN, site=site, **one_way)
+    assert told([sight(*flow, INNER, site=site, **ISN), away], topology) == {}  # lost on the far side of the firewall
+    relay = ("192.168.20.7:50030", "172.25.33.9:3478")
+    stun = {"transport": 17, "transaction": "0102030405060708090a0b0c", "first_payload": 77}
+    heard = sight(*relay, INNER_LAN, site=site, **stun)
+    silent = sight(*relay, INNER, site=site, **stun, destination_packets=0, answered=False)
+    assert told([heard, silent], topology) == {"hlb-dsr": 1}
+    assert told([heard, replace(silent, source_packets=1)], topology) == {}  # the capture ended
 
 
 # --- pools -----------------------------------------------------------------------------------------------------------
@@ -338,6 +374,14 @@ def test_clocks_of_two_sensors_may_differ() -> None:
     same = [ones[0], replace(ones[0], start=ones[0].start + WINDOW + SECOND)]
     assert list(pairs(same, lambda s: s.isn)) == []  # one clock
     assert list(pairs(ones, lambda s: None)) == []
+
+
+def test_a_flood_of_flows_alike_is_compared_no_further_than_its_first() -> None:
+    """Each SYN with a number of its own is a flow; the square of a full table would take hours."""
+    one, other = (sight(USER, "192.168.10.95:4443", sensor) for sensor in (INSIDE, INNER))
+    flood = [replace(one, isn=(n, None), start=NOW + n) for n in range(20_000)]
+    legs = [replace(other, isn=(n, None), start=NOW + n) for n in range(10)]
+    assert told([*flood, *legs]) == {"edge-as-router": 10}
 
 
 def test_a_rule_that_is_off_says_nothing_and_the_sites_severity_counts() -> None:
