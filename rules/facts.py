@@ -270,6 +270,11 @@ class Facts:
     # --- words -------------------------------------------------------------------------------------------------------
 
     @property
+    def spoken(self) -> str:
+        """The service as a sentence names it."""
+        return "unrecognised bytes" if self.service == "unknown" else self.service
+
+    @property
     def at_port(self) -> str:
         """ "TCP 5061", "a system port (below 1024) of UDP", "ESP". A port that nobody names is told by its class, which
         is how findings tell them apart; the numbers that were seen stand beside."""

@@ -145,7 +145,7 @@ def edge_collocated_role(facts: Facts) -> str | None:
     severity="high",
     positions=("external",),
     text="An Edge opens to the Internet what no row lists: mail, shells, web from the access address. Only the "
-    "listed ports should be open outbound.",
+    "listed ports should be open outbound, each for its own service.",
     sources=("P-SNAT",),
     controls=("AC-4", "SC-7(5)", "SI-4"),
     only_misses_a_row=True,
@@ -154,8 +154,11 @@ def edge_collocated_role(facts: Facts) -> str | None:
 def edge_egress_unlisted(facts: Facts) -> str | None:
     if not facts.source.has(*names.OUTER_EDGE) or facts.destination.zone != names.EXTERNAL:
         return None
-    if facts.leg is not None and facts.leg.service in ("tls", "mtls"):
-        return None  # it is a listed way; that it is no TLS is what `tls-expected-cleartext` says
+    if facts.leg is not None:
+        return (
+            f"{facts.source} opened {facts.at_port} to {facts.destination} and spoke {facts.spoken} where "
+            f"{facts.leg.row} allows {facts.leg.service} alone: find out which program did."
+        )
     return (
         f"{facts.source} opened {facts.at_port} to {facts.destination}, which no row lists: "
         "close the external firewall to it and find out which program did."
@@ -213,10 +216,9 @@ def undeclared_network(facts: Facts) -> str | None:
 def unlisted_path(facts: Facts) -> str | None:
     # The judge asks this rule last, when no row and no other rule has settled the flow.
     if facts.leg is not None and facts.state is State.CONTRADICTED:
-        what = "unrecognised bytes" if facts.service == "unknown" else facts.service
         return (
-            f"{facts.source} opened {facts.at_port} to {facts.destination} and spoke {what} where {facts.leg.row} "
-            f"allows {facts.leg.service}: find out what uses that port."
+            f"{facts.source} opened {facts.at_port} to {facts.destination} and spoke {facts.spoken} where "
+            f"{facts.leg.row} allows {facts.leg.service}: find out what uses that port."
         )
     if facts.tcp and facts.observation.initiator == Initiator.FIRST:
         return (

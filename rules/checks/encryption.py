@@ -82,9 +82,8 @@ def mtls_client_cert_missing(facts: Facts) -> str | None:
 def tls_expected_cleartext(facts: Facts) -> str | None:
     if facts.leg is None or facts.leg.service not in _TLS_ROWS or facts.state is not State.CONTRADICTED:
         return None
-    what = "unrecognised bytes" if facts.service == "unknown" else facts.service
     return (
-        f"{facts.source} and {facts.destination} exchanged {what} on {facts.at_port} where {facts.leg.row} "
+        f"{facts.source} and {facts.destination} exchanged {facts.spoken} on {facts.at_port} where {facts.leg.row} "
         "asks for TLS: find out which program answers there in the clear."
     )
 

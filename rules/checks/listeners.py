@@ -12,10 +12,6 @@ from rules.facts import Facts
 from rules.registry import rule
 
 
-def _what(facts: Facts) -> str:
-    return "unrecognised bytes" if facts.service == "unknown" else facts.service
-
-
 @rule(
     "non-lync-endpoint-on-edge",
     severity="high",
@@ -31,7 +27,7 @@ def non_lync_endpoint_on_edge(facts: Facts) -> str | None:
     if not facts.contradicts_listener:
         return None
     return (
-        f"{facts.source} spoke {_what(facts)} to {facts.destination} on {facts.at_port}, where "
+        f"{facts.source} spoke {facts.spoken} to {facts.destination} on {facts.at_port}, where "
         f"{_asked(facts)} belongs: find out what answers there, an Edge serves nothing else."
     )
 
@@ -48,7 +44,7 @@ def unexpected_protocol_on_listener(facts: Facts) -> str | None:
     if not facts.contradicts_listener:
         return None
     return (
-        f"{facts.source} spoke {_what(facts)} to {facts.destination} on {facts.at_port}, where "
+        f"{facts.source} spoke {facts.spoken} to {facts.destination} on {facts.at_port}, where "
         f"{_asked(facts)} belongs: find out which program answers there."
     )
 

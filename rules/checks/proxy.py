@@ -25,8 +25,13 @@ from rules.registry import rule
 def reverse_proxy_unexpected_egress(facts: Facts) -> str | None:
     if not facts.source.has(names.RP_INT) or not facts.destination.inside:
         return None
+    if facts.leg is not None and not facts.leg.local:
+        return None  # the product's own way: what its bytes are is said by the rules about bytes
     if facts.leg is not None:
-        return None  # a listed way; what its bytes are is said by the rules about bytes
+        return (
+            f"{facts.source} opened {facts.at_port} to {facts.destination} and spoke {facts.spoken} where "
+            f"{facts.leg.row} allows {facts.leg.service} alone: find out what the proxy does there."
+        )
     return (
         f"{facts.source} opened {facts.at_port} to {facts.destination}, which the proxy has no business with: "
         "close the internal firewall to it, or declare the site it publishes under policy.local_paths."

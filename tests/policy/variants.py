@@ -42,6 +42,20 @@ def _partner_anywhere() -> Topology:
     return _federation(topology, discovery=False, sip_partners=(replace(litware, access=(), av=()), *others))
 
 
+def _local_rows() -> Topology:
+    """The Access Edge fetches updates; the proxy publishes a shop of the site."""
+
+    def ends(*texts: str) -> list[tuple[Selector, ...]]:
+        return [(Selector("network", text, ip_network(text)),) for text in texts]
+
+    updates, shop = ends("203.0.113.10", "192.0.2.80"), ends("172.25.33.40", "192.168.10.70")
+    rows = (
+        LocalPath("local-updates", *updates, "tcp", (PortRange(443, 443),), "tls"),
+        LocalPath("local-shop", *shop, "tcp", (PortRange(8443, 8443),), "http"),
+    )
+    return _policy(contoso(), local_paths=rows)
+
+
 def _product(product: str, **changes: Any) -> Topology:
     return replace(_pool(product=product, **changes), product=product)
 
@@ -144,6 +158,7 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "partner-anywhere": _partner_anywhere,
     "listed-hlb": lambda: _federation(_hybrid(balanced()), discovery=False),
     "no-mobility": lambda: replace(contoso(), mobility=False),
+    "local-rows": _local_rows,
     "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
     "private-ca": lambda: _policy(contoso(), private_cas=("Contoso Private CA",)),
     "certificate-optional": lambda: _policy(contoso(), rules=(RuleSeverity("mtls-client-cert-missing", "off"),)),
