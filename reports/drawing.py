@@ -1,14 +1,15 @@
 """A declared site as a picture: what stands in which zone, between which firewalls.
 
 Strategy: one description (`scene`) of stripes from the Internet down to the inside, each with boxes that hold a small
-table; `draw_text` and `reports.drawing_svg` only place them. Everything is laid out in character cells of one width, so
-that both say the same and twenty Edge Servers are twenty lines. Text of the file passes `visible`.
+table; `reports.drawing_text` and `reports.drawing_svg` only place them. Everything is laid out in character cells of
+one width, so that both say the same and twenty Edge Servers are twenty lines. Text of the file passes `visible`.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.visible import visible
 from rules import names
@@ -21,13 +22,14 @@ Cell = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One pool, server or group. `key`: its name, to which arrows point."""
+    """One pool, server or group. `key`: its name, to which arrows point; `members`: more of these, of a group."""
 
     key: str
     kind: str
     facts: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
+    members: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -191,7 +193,8 @@ def _inside(topology: Topology) -> Iterator[Box]:
         yield Box(visible(pool.fqdn), kind, told, ("SERVER", "ADDRESS"), tuple(servers))
     for mediation in topology.mediation_pools:
         yield _hosts(mediation.fqdn, "Mediation pool", _named(mediation.members))
-    yield _hosts("", "Office Web Apps", _named(topology.office_web_apps))
+    farms = tuple(visible(farm.fqdn) for farm in topology.office_web_apps)
+    yield replace(_hosts("", "Office Web Apps", _named(topology.office_web_apps)), members=farms)
     yield _hosts("", "branch appliances", _named(topology.branch_appliances))
     yield _hosts("", "infrastructure", _named(topology.infrastructure))
     clients = topology.clients
@@ -212,11 +215,12 @@ def _arrows(topology: Topology) -> Iterator[Arrow]:
     for edge in topology.edge_pools:
         yield Arrow(visible(edge.fqdn), visible(edge.next_hop), f"SIP {edge.access.internal_port}")
     inside: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
-    web = {pool.fqdn: pool.web.external_https for pool in inside}
+    web = {pool.fqdn: f"HTTPS {pool.web.external_https}, HTTP {pool.web.external_http}" for pool in inside}
+    web |= {farm.fqdn: "HTTPS 443" for farm in topology.office_web_apps}
     for proxy in topology.reverse_proxies:
         for target in dict.fromkeys(entry.to for entry in proxy.publishes if entry.to in web):
             assert target is not None
-            yield Arrow(visible(proxy.fqdn), visible(target), f"HTTPS {web[target]}")
+            yield Arrow(visible(proxy.fqdn), visible(target), web[target])
 
 
 def _hosts(key: str, kind: str, hosts: Iterable[tuple[str, Sequence[Address]]]) -> Box:
@@ -257,42 +261,27 @@ def _short(fqdn: str, pool: str) -> str:
     return visible(fqdn.removesuffix("." + domain) if domain and fqdn.endswith("." + domain) else fqdn)
 
 
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes: two for a wide character (UAX #11), none for one that combines."""
+    return sum(
+        2 if unicodedata.east_asian_width(char) in "WF" else 0 if unicodedata.category(char) in ("Mn", "Me") else 1
+        for char in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:
     if not rows:
         return
-    widths = [max(len(columns[n]), *(len(line) for row in rows for line in row[n]), 0) for n in range(len(columns))]
+    widths = [max(cells(columns[n]), *(cells(line) for row in rows for line in row[n]), 0) for n in range(len(columns))]
     yield _row(columns, widths)
     for row in rows:
         for place in range(max(1, *(len(cell) for cell in row))):
             yield _row([cell[place] if place < len(cell) else "" for cell in row], widths)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-# --- as text ---------------------------------------------------------------------------------------------------------
-
-
-def draw_text(drawn: Scene) -> str:
-    """For a terminal: stripes from the Internet down, firewalls as double lines."""
-    width = max(
-        [len(stripe.title) + 6 for stripe in drawn.stripes]
-        + [len(line) + 6 for stripe in drawn.stripes for box in stripe.boxes for line in (box.title, *box.lines())]
-    )
-    lines = [f"{drawn.title}: {drawn.about}", ""]
-    for stripe in drawn.stripes:
-        if stripe.wall:
-            line = "╌" if stripe.dashed else "═"
-            lines += [f"{line * 2} {stripe.title} ".ljust(width, line), ""]
-            continue
-        lines += [stripe.title, ""]
-        for box in stripe.boxes:
-            inner = box.lines()
-            span = max(len(line) for line in (box.title, *inner))
-            lines.append(f"  ┌─ {box.title} {'─' * (span - len(box.title))}┐")
-            lines += [f"  │ {line.ljust(span)}  │" for line in inner]
-            lines += [f"  └{'─' * (span + 3)}┘"]
-        lines.append("")
-    lines += [f"  {arrow.source} ─▶ {arrow.destination}: {arrow.label}" for arrow in drawn.arrows]
-    return "\n".join(lines).rstrip() + "\n"
+def _row(texts: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(padded(text, width) for text, width in zip(texts, widths, strict=True)).rstrip()

@@ -1,98 +1,125 @@
 """The drawing of a site as SVG: a picture of its own, without script, font or link to anything.
 
 Strategy: stripes from top to bottom, boxes of a stripe side by side while the page holds them, one line of a box's
-table under the other; arrows last, over all. Text is escaped here and was made visible by `reports.drawing`.
+table under the other. Arrows run in space that is kept for them (`reports.drawing_arrows`): below the row they leave,
+above the row they reach, and down where no box stands; they cross firewalls only. Titles that are wider than the page
+go on below. Text is escaped here and was made visible by `reports.drawing`.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from reports.drawing import Arrow, Box, Scene, Stripe
+from reports.drawing import Box, Scene, Stripe, cells
+from reports.drawing_arrows import CHAR, TIP, Area, Arrows, Placed
 
-_CHAR: Final = 7.3  # px: width of a character at 12 px in the usual monospaced fonts, rounded up
 _LINE: Final = 17
 _PAD: Final = 10
 _GAP: Final = 26
 _PAGE: Final = 1180  # px: boxes go to the next row where they would pass it; a wide box makes the page wider
-_WALL: Final = 34
 _STYLE: Final = """
 text { font: 12px "DejaVu Sans Mono", "Liberation Mono", Menlo, Consolas, monospace; fill: #1c2733; white-space: pre; }
 .title { font-weight: bold; font-size: 16px; } .head { font-weight: bold; }
-.zone, .label { paint-order: stroke; stroke: #f4f6f8; stroke-width: 4px; } .zone { fill: #4a5b6c; }
+.zone, .label, .nonename { paint-order: stroke; stroke: #f4f6f8; stroke-width: 4px; } .zone { fill: #4a5b6c; }
 .box { fill: #ffffff; stroke: #6b7d8f; } .wall { fill: #b4472e; }
 .none { fill: none; stroke: #b4472e; stroke-dasharray: 6 5; }
 .wallname { fill: #ffffff; font-weight: bold; } .nonename { fill: #b4472e; font-weight: bold; }
-.arrow { fill: none; stroke: #2a6fb0; stroke-width: 1.6; } .label { fill: #2a6fb0; }
+.arrow { fill: none; stroke: #2a6fb0; stroke-width: 1.6; stroke-linejoin: round; } .label { fill: #2a6fb0; }
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
-    box: Box
+class _Line:
+    """A line of a title, at the foot of its letters."""
+
     x: float
     y: float
-    width: float
-    height: float
+    text: str
+    style: str
+
+    @property
+    def area(self) -> Area:
+        return self.x, self.y - 12, cells(self.text) * CHAR, 16
 
 
 def draw_svg(drawn: Scene) -> str:
-    placed: list[_Placed] = []
-    parts: list[str] = []
-    y = 60.0
-    walls: list[tuple[Stripe, float]] = []
+    arrows = Arrows(drawn)
+    rows = {id(stripe): list(_rows(stripe.boxes, arrows)) for stripe in drawn.stripes}
+    ends = [item.x + item.width for found in rows.values() for row in found for item in row]
+    page = max([_PAGE, *ends])
+    placed: list[Placed] = []
+    titles: list[_Line] = []
+    walls: list[tuple[Stripe, float, float]] = []  # with upper edge and height
+    y = 28.0
+    for line in _folded(drawn.title, page - 20, CHAR * 4 / 3):
+        titles.append(_Line(20, y, line, "title"))
+        y += 18
+    for line in _folded(drawn.about, page - 20):
+        titles.append(_Line(20, y, line, "zone"))
+        y += _LINE
+    y -= 3
     for stripe in drawn.stripes:
+        lines = _folded(stripe.title, page - 28)
         if stripe.wall:
-            walls.append((stripe, y))
-            y += _WALL + _GAP
+            high = _LINE * (len(lines) + 1)
+            walls.append((stripe, y, high))
+            style = "nonename" if stripe.dashed else "wallname"
+            titles += [_Line(24, y + 21 + place * _LINE, line, style) for place, line in enumerate(lines)]
+            y += high + _GAP
             continue
-        parts.append(_text(20, y + 12, stripe.title, "zone"))
-        y += _LINE + 6
-        for row in _rows(stripe.boxes):
-            placed += [_Placed(item.box, item.x, y, item.width, item.height) for item in row]
-            y += max(item.height for item in row) + _GAP
-    width = max([_PAGE, *(item.x + item.width for item in placed)]) + 20
-    ways, labels = _between(drawn.arrows, placed)
-    picture = list(ways)  # lowest: what a line passes on its way stays readable
-    for stripe, top in walls:
-        rect, name = ("none", "nonename") if stripe.dashed else ("wall", "wallname")
-        picture.append(f'<rect class="{rect}" x="12" y="{top:.0f}" width="{width - 24:.0f}" height="{_WALL}" rx="3"/>')
-        picture.append(_text(24, top + 21, stripe.title, name))
-    for item in placed:
-        picture += _box(item)
+        titles += [_Line(20, y + 12 + place * _LINE, line, "zone") for place, line in enumerate(lines)]
+        y += _LINE * len(lines) + 6
+        for row in rows[id(stripe)]:
+            y += arrows.above(row)
+            foot = y + max(item.height for item in row)
+            placed += [Placed(item.box, item.x, y, item.width, item.height, y, foot) for item in row]
+            y = foot + arrows.below(row) + _GAP
+    # a firewall hides the line that passes it, and a title that fills the page cannot be avoided
+    avoided = [line.area for line in titles if line.style != "wallname" and line.area[2] < page / 2]
+    ways, labels, right = arrows.drawn(placed, avoided)
+    width = max(page, right) + 20
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {y:.0f}" width="{width:.0f}" '
         f'height="{y:.0f}" role="img" aria-label="{escape(drawn.title)}">',
         f"<style>{_STYLE}</style>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path d="M0,0 L8,4 L0,8 z" fill="#2a6fb0"/></marker></defs>',
+        f'<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="{TIP}" markerHeight="{TIP}" '
+        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#2a6fb0"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{y:.0f}" fill="#f4f6f8"/>',
-        _text(20, 28, drawn.title, "title"),
-        _text(20, 46, drawn.about, "zone"),
     ]
-    return "\n".join([*head, *picture, *parts, *labels, "</svg>"]) + "\n"
+    picture = [f'<path class="arrow" marker-end="url(#tip)" d="{way}"/>' for way in ways]
+    for stripe, top, height in walls:
+        style = "none" if stripe.dashed else "wall"
+        picture.append(
+            f'<rect class="{style}" x="12" y="{top:.0f}" width="{width - 24:.0f}" height="{height}" rx="3"/>'
+        )
+    for item in placed:
+        picture += _box(item)
+    picture += [_text(line.x, line.y, line.text, line.style) for line in titles]
+    picture += [_text(x, top, text, "label") for x, top, text in labels]
+    return "\n".join([*head, *picture, "</svg>"]) + "\n"
 
 
-def _rows(boxes: Sequence[Box]) -> Iterator[list[_Placed]]:
+def _rows(boxes: Sequence[Box], arrows: Arrows) -> Iterator[list[Placed]]:
     """Boxes side by side, as many as the page holds."""
-    row: list[_Placed] = []
+    row: list[Placed] = []
     x = 20.0
     for box in boxes:
         lines = (box.title, *box.lines())
-        width = max(len(line) for line in lines) * _CHAR + 2 * _PAD
+        width = max(max(map(cells, lines)) * CHAR + 2 * _PAD, arrows.foot(box))
         if row and x + width > _PAGE:
             yield row
             row, x = [], 20.0
-        row.append(_Placed(box, x, 0, width, len(lines) * _LINE + 2 * _PAD - 4))
+        row.append(Placed(box, x, 0, width, len(lines) * _LINE + 2 * _PAD - 4))
         x += width + _GAP
     if row:
         yield row
 
 
-def _box(item: _Placed) -> Iterator[str]:
+def _box(item: Placed) -> Iterator[str]:
     yield (
         f'<rect class="box" x="{item.x:.1f}" y="{item.y:.1f}" width="{item.width:.1f}" height="{item.height:.1f}" '
         'rx="4"/>'
@@ -103,24 +130,9 @@ def _box(item: _Placed) -> Iterator[str]:
         yield _text(item.x + _PAD, y, line, "head" if place in heads else "")
 
 
-def _between(arrows: Sequence[Arrow], placed: Sequence[_Placed]) -> tuple[list[str], list[str]]:
-    """(lines, their labels) from the foot of one box to the head of another; those of one box start side by side."""
-    at = {item.box.key: item for item in placed if item.box.key}
-    begun: dict[str, int] = {}
-    ways, labels = [], []
-    for arrow in arrows:
-        one, other = at.get(arrow.source), at.get(arrow.destination)
-        if one is None or other is None:
-            continue
-        turn = begun[arrow.source] = begun.get(arrow.source, 0) + 1
-        x, y = one.x + min(one.width - 20, 40 + 100 * (turn - 1)), one.y + one.height
-        end = other.x + other.width / 2 + 24 * (turn - 1)
-        ways.append(
-            f'<path class="arrow" marker-end="url(#tip)" d="M{x:.0f},{y:.0f} C{x:.0f},{y + 40:.0f} {end:.0f},'
-            f'{other.y - 40:.0f} {end:.0f},{other.y:.0f}"/>'
-        )
-        labels.append(_text(x + 5, y + 14, arrow.label, "label"))
-    return ways, labels
+def _folded(text: str, width: float, char: float = CHAR) -> list[str]:
+    room = max(20, int(width / char) // (1 if cells(text) == len(text) else 2))
+    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

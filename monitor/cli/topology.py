@@ -52,7 +52,8 @@ def add(commands: Any) -> None:
         "show",
         run_show,
         summary="a drawing of the site, for a terminal or as SVG",
-        description="What stands in which zone and between which firewalls, with addresses and ports.",
+        description="What stands in which zone and between which firewalls, with addresses and ports; as text in the\n"
+        "width of the terminal or of $COLUMNS.",
         example="edgewarden topology show contoso.yaml\n"
         "edgewarden topology show contoso.yaml --format svg --output contoso.svg",
     )
@@ -123,15 +124,22 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
 
 
 def run_show(arguments: argparse.Namespace, messages: Messages) -> int:
-    from reports.drawing import draw_text, scene
+    import shutil
+
+    from reports.drawing import scene
     from reports.drawing_svg import draw_svg
+    from reports.drawing_text import draw_text
 
     path = topology_path(arguments.file, default=True)
     assert path is not None
     drawn = scene(load_topology(path))
+    width = shutil.get_terminal_size((_PLAIN_WIDTH, 0)).columns
     with Output(arguments.output) as out:
-        out.write_text(draw_svg(drawn) if arguments.format == "svg" else draw_text(drawn))
+        out.write_text(draw_svg(drawn) if arguments.format == "svg" else draw_text(drawn, width))
     return DONE
+
+
+_PLAIN_WIDTH: Final = 120  # columns where there is neither a terminal nor $COLUMNS; a pool of two families needs 110
 
 
 def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
