@@ -24,10 +24,26 @@ pub enum Service {
     Rtcp = 12,
     Quic = 13,
     Dtls = 14,
+    Ntp = 15,
+    Ike = 16,
+    Wireguard = 17,
+    Openvpn = 18,
+    Snmp = 19,
+    Kerberos = 20,
+    Rdp = 21,
+    Smb = 22,
+    Smtp = 23,
+    Ftp = 24,
+    Imap = 25,
+    Pop3 = 26,
+    Ldap = 27,
+    Mssql = 28,
+    Socks = 29,
+    Vnc = 30,
 }
 
 /// Names by number; 0 = no payload, 1 = payload that nothing recognised.
-pub const SERVICES: [&str; 15] = [
+pub const SERVICES: [&str; 31] = [
     "",
     "unknown",
     "tls",
@@ -43,7 +59,26 @@ pub const SERVICES: [&str; 15] = [
     "rtcp",
     "quic",
     "dtls",
+    "ntp",
+    "ike",
+    "wireguard",
+    "openvpn",
+    "snmp",
+    "kerberos",
+    "rdp",
+    "smb",
+    "smtp",
+    "ftp",
+    "imap",
+    "pop3",
+    "ldap",
+    "mssql",
+    "socks",
+    "vnc",
 ];
+
+/// An observation has a bit for each service (`observation`): number 31 is the last that fits.
+const _: () = assert!(SERVICES.len() <= 32);
 
 /// One end of a flow before it is known who opened it: `A` sent the first packet that was captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

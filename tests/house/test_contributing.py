@@ -49,7 +49,6 @@ NO_BREAKING_SCENARIO = {
     "xmpp-unsupported-version": "contoso has XMPP; tests/policy/test_rules.py has a site of 2019",
     "owas-in-perimeter": "contoso's stands inside; tests/policy/test_rules.py moves it",
     "cert-private-ca-edge-external": "contoso names no private authority; tests/policy/test_details.py does",
-    "ipsec-on-media": "simulate has no IPsec; tests/sites/northwind",
     "reverse-proxy-host-rewritten": "a made proxy forwards what it was asked for; tests/policy/test_details.py",
     **{
         rule: "shown by several flows together; tests/policy/test_correlate.py"

@@ -83,6 +83,7 @@ RTP = spoken("rtp", stun=Stun.RTP_10)
 CHECK = spoken("stun", stun=Stun.REQUEST | Stun.CHECK_ONLY, answered=Answered.NO, payload=Payload.SOURCE)
 HTTP = spoken("http")
 DNS = spoken("dns")
+NTP = spoken("ntp")
 SSH = spoken("ssh")
 SIP = spoken("sip")
 

@@ -101,6 +101,8 @@ def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
             wire = clear_xmpp(clear[talk["until"]], *ends) if "until" in talk else xmpp(*ends)
         case "octets" if is_turn(talk):
             wire = TURN
+        case "octets" if scenario.expect.services:
+            wire = spoken(*scenario.expect.services)
         case "octets" | "dice":
             wire = unknown()
         case "silence":
@@ -122,7 +124,7 @@ def opener(scenario: Scenario) -> Initiator:
         return Initiator.LISTENER
     if scenario.transport == "tcp":
         return Initiator.SYN
-    if scenario.talk["kind"] in TOLD_BY_BYTES:
+    if scenario.talk["kind"] in TOLD_BY_BYTES or (scenario.talk["kind"] == "octets" and scenario.expect.services):
         return Initiator.HANDSHAKE
     return Initiator.FIRST_SURE if scenario.answer == "none" else Initiator.FIRST
 

@@ -48,10 +48,14 @@ RULES = {
     "admin-url-exposed", "internal-web-fqdn-exposed", "reverse-proxy-tls-passthrough", "cert-name-mismatch",
     "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
     "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside", "cert-no-cdp",
-    "reverse-proxy-http-content",
+    "reverse-proxy-http-content", "ipsec-on-media",
 }  # fmt: skip
 
-SERVICES = {"tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls"}
+SERVICES = {
+    "tls", "pseudo-tls", "turn", "stun", "xmpp", "sip", "http", "dns", "ssh", "rtp", "rtcp", "quic", "dtls",
+    "ntp", "ike", "wireguard", "openvpn", "snmp", "kerberos", "rdp", "smb", "smtp", "ftp", "imap", "pop3", "ldap",
+    "mssql", "socks", "vnc",
+}  # fmt: skip
 
 
 def every(kind: str | None = None) -> list[Scenario]:

@@ -69,6 +69,13 @@ def ntp(mode: int) -> bytes:
     return bytes([0x20 | mode, 2, 6, 0xEC]) + bytes(8) + b"\x7f\0\0\1" + bytes(24) + b"\xee\xcb\x1a\0" + bytes(4)
 
 
+# RFC 3416 3: sysDescr.0 is asked for and told
+SNMP_GET = bytes.fromhex("302702010104067075626c6963 a01a02021267020100020100 300e300c06082b060102010101000500")
+SNMP_TOLD = (
+    bytes.fromhex("302d02010104067075626c6963 a22002021267020100020100 3014301206082b06010201010100 0406") + b"edge01"
+)
+
+
 def rtp(count: int, start: int = 12000) -> list[bytes]:
     return [
         struct.pack(">BBHII", 0x80, 114, start + n, 320 * n, 0xABCD)
@@ -200,6 +207,7 @@ SAY: dict[str, Callable[[], list[Turn]]] = {
     "smtp": lambda: [destination(b"220 mail.example ESMTP\r\n"), source(b"EHLO a.example\r\n")],
     "tcp dns": lambda: [source(_frames4571(dns(False))), destination(_frames4571(dns(True)))],
     "ntp": lambda: [source(ntp(3)), destination(ntp(4))],
+    "snmp": lambda: [source(SNMP_GET), destination(SNMP_TOLD)],
     "garbage": lambda: [source(GARBAGE)],
     "garbage both": lambda: [source(GARBAGE), destination(GARBAGE[::-1])],
     "40 octets": lambda: [source(GARBAGE[:40])],

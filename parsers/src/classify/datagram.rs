@@ -3,7 +3,7 @@
 
 use super::TELLING;
 use crate::facts::{Service, Side};
-use crate::proto::{dns, dtls, quic, rtp, sip, stun, Context};
+use crate::proto::{dns, dtls, ike, kerberos, ldap, ntp, openvpn, quic, rdp, rtp, sip, snmp, stun, wireguard, Context};
 
 /// Datagrams of a flow that are shown to the slower probes while nothing is recognised.
 const DATAGRAM_PROBES: u32 = 64;
@@ -13,11 +13,25 @@ const DATAGRAM_READS: u32 = 256;
 /// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
 const PERHAPS_MEDIA: u32 = 12;
 
+/// Services that share their flow with no other, and whose first datagram tells all that is asked of them.
+const ALONE: [Service; 9] = [
+    Service::Dns,
+    Service::Ntp,
+    Service::Ike,
+    Service::Wireguard,
+    Service::Openvpn,
+    Service::Snmp,
+    Service::Kerberos,
+    Service::Ldap,
+    Service::Rdp,
+];
+
 #[derive(Default)]
 pub(super) struct Datagrams {
     rtp: rtp::State,
     dtls: dtls::State,
     quic: quic::State,
+    wireguard: wireguard::State,
     count: u32,
     /// Datagrams that may be the first of a media source.
     perhaps_media: u32,
@@ -48,7 +62,7 @@ impl Datagrams {
             }
             return;
         }
-        if facts.has(Service::Dns) {
+        if facts.services().first().is_some_and(|first| ALONE.contains(first)) {
             return;
         }
         if facts.has(Service::Quic) {
@@ -81,9 +95,25 @@ impl Datagrams {
                 sip::read_datagram(side, payload, context);
                 return;
             }
+            if self.read_alone(side, first, payload, context) {
+                return;
+            }
         }
         if (128..192).contains(&first) {
             rtp::read_datagram(side, payload, &mut self.rtp, context);
         }
+    }
+
+    /// Services without a magic number, by what their first octet can be; an IKE message may begin with any. True = one of
+    /// them was recognised.
+    fn read_alone(&mut self, side: Side, first: u8, payload: &[u8], context: &mut Context<'_>) -> bool {
+        let known = match first {
+            1..=4 => wireguard::read_datagram(side, payload, &mut self.wireguard, context),
+            0x30 => snmp::read_datagram(side, payload, context) || ldap::read_datagram(side, payload, context),
+            0x38 | 0x40 | 0x50 => openvpn::read_datagram(side, payload, context),
+            0x6a..=0x7e => kerberos::read_datagram(side, payload, context),
+            _ => ntp::read_datagram(side, payload, context),
+        };
+        known || rdp::read_datagram(side, payload, context) || ike::read_datagram(side, payload, context)
     }
 }

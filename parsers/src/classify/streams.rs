@@ -4,7 +4,10 @@
 use super::{Piece, Reading, Shared, TELLING};
 use crate::facts::{Facts, Side};
 use crate::flow::stream::Stream;
-use crate::proto::{dns, http, pseudo_tls, sip, ssh, stun, tls, websocket, xmpp};
+use crate::proto::{
+    dns, ftp, http, imap, kerberos, ldap, mssql, openvpn, pop3, pseudo_tls, rdp, sip, smb, smtp, socks, ssh, stun, tls,
+    vnc, websocket, xmpp,
+};
 use crate::proto::{Context, Probe, Step, StreamReader};
 
 /// Octets of one direction after which an undecided probe counts as a no: the longest that any probe needs is one whole
@@ -218,7 +221,7 @@ fn make<R: StreamReader + Default + 'static>() -> Box<dyn StreamReader> {
 
 /// The order of the probes. Pseudo-TLS comes before TLS, whose first bytes it borrows; framed STUN last, because its
 /// evidence is the weakest.
-const PROBES: [(Ask, Make); 8] = [
+const PROBES: [(Ask, Make); 20] = [
     (pseudo_tls::probe, make::<pseudo_tls::Reader>),
     (tls::probe, make::<tls::Reader>),
     (xmpp::probe, make::<xmpp::Reader>),
@@ -227,6 +230,20 @@ const PROBES: [(Ask, Make); 8] = [
     (ssh::probe, make::<ssh::Reader>),
     (stun::probe, make::<stun::Reader>),
     (dns::probe, make::<dns::Reader>),
+    (kerberos::probe, make::<kerberos::Reader>),
+    (openvpn::probe, make::<openvpn::Reader>),
+    (rdp::probe, make::<rdp::Reader>),
+    (smb::probe, make::<smb::Reader>),
+    (smtp::probe, make::<smtp::Reader>),
+    (ftp::probe, make::<ftp::Reader>),
+    (imap::probe, make::<imap::Reader>),
+    (pop3::probe, make::<pop3::Reader>),
+    (ldap::probe, make::<ldap::Reader>),
+    (mssql::probe, || {
+        Box::new(mssql::Reader::new(make::<tls::Reader>(), tls::probe))
+    }),
+    (socks::probe, make::<socks::Reader>),
+    (vnc::probe, make::<vnc::Reader>),
 ];
 
 /// The reader whose probe matches; `Err(More)` while one of them still may.

@@ -1,24 +1,42 @@
-//! One file per protocol: a probe, a reader, their tests; none imports another. `classify` owns the order of the
+//! One file per protocol: a probe, a reader, their tests; none imports another (`header`, `lines` and `ber` are what several share). `classify` owns the order of the
 //! probes, the buffers and the budget.
 //!
 //! A probe answers from the first bytes of one direction: `Yes` on real evidence, `No` as soon as they can never be
 //! right, `More` only while they still can. A reader is fed each direction's bytes in order; it never waits: it says how
 //! much it consumed and is called again with the rest and what came after it.
 
+pub mod ber;
 pub mod dns;
 pub mod dtls;
+pub mod ftp;
 pub mod header;
 pub mod http;
+pub mod ike;
+pub mod imap;
+pub mod kerberos;
+pub mod ldap;
+pub mod lines;
+pub mod mssql;
+pub mod ntp;
+pub mod openvpn;
+pub mod pop3;
 pub mod pseudo_tls;
 pub mod quic;
+pub mod rdp;
 pub mod rtp;
 pub mod sip;
+pub mod smb;
+pub mod smtp;
+pub mod snmp;
+pub mod socks;
 #[cfg(test)]
 pub mod splits;
 pub mod ssh;
 pub mod stun;
 pub mod tls;
+pub mod vnc;
 pub mod websocket;
+pub mod wireguard;
 pub mod xmpp;
 
 use crate::certificate::Certificates;

@@ -88,6 +88,15 @@ pub fn every_split<R: StreamReader>(make: impl Fn() -> R, turns: &[(Side, &[u8])
     whole
 }
 
+/// Octets that one side says in these turns.
+pub fn length_of(turns: &[(Side, &[u8])], side: Side) -> usize {
+    turns
+        .iter()
+        .filter(|(of, _)| *of == side)
+        .map(|(_, turn)| turn.len())
+        .sum()
+}
+
 /// Cuts the conversation short after each octet: nothing to assert but that the reader stays in bounds.
 pub fn every_truncation<R: StreamReader>(make: impl Fn() -> R, turns: &[(Side, &[u8])]) {
     let total: usize = turns.iter().map(|(_, bytes)| bytes.len()).sum();
