@@ -29,6 +29,9 @@ _LEFT: Final = 24  # px: firewalls begin a little before
 Area = tuple[float, float, float, float]
 """Left edge, upper edge, width, height."""
 
+Line = tuple[float, float, float]
+"""A line that goes down: at which x, from and to which y."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -51,7 +54,7 @@ class Arrows:
         boxes = [box for stripe in drawn.stripes for box in stripe.boxes]
         self._boxes = {name: box for box in boxes for name in (box.key, *box.members) if name}
         self._all = [a for a in drawn.arrows if a.source in self._boxes and a.destination in self._boxes]
-        self._taken: list[tuple[float, float, float]] = []  # x, from y, to y of lines that go down
+        self._taken: list[Line] = []
 
     def foot(self, box: Box) -> float:
         """Width that the arrows which leave a box need at its foot, side by side with their labels between them."""
@@ -74,26 +77,19 @@ class Arrows:
         """Paths, labels with their places, and how far to the right the lines go. written: what else they avoid."""
         areas = [*written, *((item.x, item.y, item.width, item.height) for item in placed)]
         at = {name: item for item in placed for name in self._boxes if item.holds(name)}
+        heads = self._heads(at)
         started: dict[str, float] = {}
-        reached: Counter[tuple[float, float]] = Counter()
         left: Counter[float] = Counter()  # lines that leave a row, by its foot
-        lanes: Counter[float] = Counter()  # lines that reach a row, by its top
-        heads = Counter((at[a.destination].x, at[a.destination].y) for a in self._all)
         ways, labels, right = [], [], 0.0
-        for arrow in self._all:
+        for number, arrow in enumerate(self._all):
             one, other = at[arrow.source], at[arrow.destination]
             x = started.get(arrow.source, one.x + _FIRST)
             started[arrow.source] = x + _wide(arrow)
             labels.append((x + 5, one.y + one.height + 13, arrow.label))
-            place = (other.x, other.y)
-            apart = min(_APART, (other.width - 2 * TIP) / heads[place])
-            end = other.x + other.width / 2 + apart * (reached[place] - (heads[place] - 1) / 2)
-            reached[place] += 1
             turn = one.foot + LABEL + LANE * left[one.foot]
-            lane = other.top - TIP - 4 - LANE * lanes[other.top]
             left[one.foot] += 1
-            lanes[other.top] += 1
-            way = self._down(x, turn, lane, areas)
+            end, lane, _ = heads[number]
+            way = self._down(x, turn, lane, areas, [*heads[:number], *heads[number + 1 :]])
             self._taken.append((way, turn, lane))
             right = max(right, way + _ASIDE)
             ways.append(
@@ -101,13 +97,29 @@ class Arrows:
             )
         return ways, labels, right
 
-    def _down(self, x: float, top: float, foot: float, areas: Sequence[Area]) -> float:
-        """The place nearest to `x` where a line can go down between two heights."""
+    def _heads(self, at: dict[str, Placed]) -> list[Line]:
+        """Where each arrow comes down on its box, side by side, from a lane of its own."""
+        boxes = [at[arrow.destination] for arrow in self._all]
+        count = Counter((box.x, box.y) for box in boxes)
+        reached: Counter[tuple[float, float]] = Counter()
+        lanes: Counter[float] = Counter()  # lines that reach a row, by its top
+        heads = []
+        for box in boxes:
+            place = (box.x, box.y)
+            apart = min(_APART, (box.width - 2 * TIP) / count[place])
+            end = box.x + box.width / 2 + apart * (reached[place] - (count[place] - 1) / 2)
+            heads.append((end, box.top - TIP - 4 - LANE * lanes[box.top], box.y))
+            reached[place] += 1
+            lanes[box.top] += 1
+        return heads
+
+    def _down(self, x: float, top: float, foot: float, areas: Sequence[Area], lines: Sequence[Line]) -> float:
+        """The place nearest to `x` where a line can go down between two heights, past areas and other lines."""
         barred: list[tuple[float, float]] = [(-math.inf, _LEFT)]
         barred += [
             (left - _ASIDE, left + wide + _ASIDE) for left, y, wide, high in areas if y < foot and y + high > top
         ]
-        barred += [(way - LANE, way + LANE) for way, start, end in self._taken if start < foot and end > top]
+        barred += [(way - LANE, way + LANE) for way, start, end in (*self._taken, *lines) if start < foot and end > top]
         first = last = -math.inf
         for begin, end in sorted(barred):  # until the stretch that bars `x`, neighbours taken together
             if begin >= last:

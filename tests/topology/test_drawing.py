@@ -156,6 +156,11 @@ def test_arrows_pass_through_nothing_that_is_written(topology: Topology) -> None
             for left, top, right, foot in walls:
                 passed = piece[1] < foot and piece[3] > top
                 assert not passed or left < piece[0] == piece[2] < right
+    thick = [[(x - 2, y - 2, to_x + 2, to_y + 2) for x, y, to_x, to_y in pieces(way)] for way in ways]
+    for place, one in enumerate(thick):  # two lines may cross, and never run on one another
+        for other in thick[place + 1 :]:
+            for a, b in ((a, b) for a in one for b in other if crossing(a, b)):
+                assert (a[2] - a[0] > a[3] - a[1]) != (b[2] - b[0] > b[3] - b[1]), (a, b)
 
 
 @pytest.mark.parametrize("topology", sites(), ids=lambda topology: topology.organization[:12])
