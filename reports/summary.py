@@ -224,7 +224,7 @@ def _sensor(one: Watched, start: int, end: int) -> dict[str, Any]:
         "packets": one.packets,
         "bytes": one.octets,
         "accounting": {name: one.accounting.get(name, 0) for name in ACCOUNTING},
-        "quality": {name: one.quality.get(name, 0) for name in QUALITY},
+        "quality": {name: one.quality.get(name, 0) for name in (*QUALITY, "unjoined")},
         "lost": {name: one.lost.get(name, 0) for name in LOST},
         "loss": missed / (one.packets + lost) if one.packets + lost else 0.0,
     }

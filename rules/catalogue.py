@@ -192,12 +192,13 @@ def policy_identity() -> dict[str, str]:
 
 
 def coverage(
-    topology: Topology, positions: Iterable[str], *, live: bool = False
+    topology: Topology, positions: Iterable[str], beside: Iterable[str] = ()
 ) -> tuple[list[str], list[dict[str, str]]]:
     """(rule ids that these sensor positions can prove, [{"rule", "why"}] for all others), in document order.
 
-    live: of a sensor, which looks at each flow by itself."""
+    beside: positions of other sensors, whose flows are looked at together with these."""
     given = set(positions)
+    together = given.union(beside)
     observable: list[str] = []
     not_observable: list[dict[str, str]] = []
     for entry in catalogue():
@@ -207,11 +208,9 @@ def coverage(
             why = entry.why
         elif given.isdisjoint(entry.positions):
             why = f"no sensor at {' or '.join(_place(position, topology) for position in entry.positions)}"
-        elif entry.rule.all_positions and not given.issuperset(entry.positions):
-            missing = [position for position in entry.positions if position not in given]
+        elif entry.rule.all_positions and not together.issuperset(entry.positions):
+            missing = [position for position in entry.positions if position not in together]
             why = f"no sensor at {' and '.join(_place(position, topology) for position in missing)}"
-        elif live and not entry.rule.single:
-            why = "it compares several flows, which audits of captures do and a live sensor does not yet"
         else:
             observable.append(entry.id)
             continue

@@ -108,7 +108,10 @@ class Endpoint:
     around: frozenset[Network] = frozenset()  # every tabled network that holds it, itself included
 
     def has(self, *roles: str) -> bool:
-        return any(role in self.roles for role in roles)
+        for role in roles:  # noqa: SIM110  (asked of every flow by many rules: `any` takes three times as long)
+            if role in self.roles:
+                return True
+        return False
 
     @property
     def role(self) -> str | None:

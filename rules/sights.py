@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Final, NamedTuple
 
@@ -117,20 +117,28 @@ def in_order(sights: Iterable[Sight]) -> list[Sight]:
 class Sights:
     site: Site
     all: tuple[Sight, ...]
+    _connections: dict[tuple[str, ...], list[tuple[Sight, Sight]]] = field(default_factory=dict)
 
     def at(self, *positions: str) -> tuple[Sight, ...]:
         return tuple(sight for sight in self.all if sight.position in positions)
 
-    def one_connection(self, chosen: Iterable[Sight]) -> Iterator[tuple[Sight, Sight]]:
-        """Two legs of one TCP connection that nothing between them ended, else of one STUN transaction with the same
-        octets and ports: clients exist that number their transactions alike."""
+    def connections(self, *positions: str) -> list[tuple[Sight, Sight]]:
+        """Each two legs of one connection that were seen there; several rules ask for the same."""
+        if positions not in self._connections:
+            self._connections[positions] = list(one_connection(self.at(*positions)))
+        return self._connections[positions]
 
-        def key(sight: Sight) -> Hashable | None:
-            if sight.transaction is None:
-                return sight.isn if sight.isn is not None and None not in sight.isn else None
-            return (sight.transaction, sight.first_payload, sight.source_port, sight.port)
 
-        return pairs(chosen, key)
+def one_connection(chosen: Iterable[Sight]) -> Iterator[tuple[Sight, Sight]]:
+    """Two legs of one TCP connection that nothing between them ended, else of one STUN transaction with the same
+    octets and ports: clients exist that number their transactions alike."""
+
+    def key(sight: Sight) -> Hashable | None:
+        if sight.transaction is None:
+            return sight.isn if sight.isn is not None and None not in sight.isn else None
+        return (sight.transaction, sight.first_payload, sight.source_port, sight.port)
+
+    return pairs(chosen, key)
 
 
 def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> Iterator[tuple[Sight, Sight]]:

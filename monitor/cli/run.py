@@ -66,11 +66,12 @@ def _jobs(settings: Settings, record: str, messages: Messages) -> list[Job]:
     from monitor.live.supervisor import Job
 
     jobs = []
+    positions = tuple(sorted({sensor.position for sensor in settings.topology.sensors if sensor.interfaces}))
     for sensor in settings.topology.sensors:
         if sensor.interfaces:
             interfaces = tuple(dict.fromkeys(sensor.interfaces))
             name = SensorName(sensor.name, sensor.position, sensor.side, sensor.behind_lb)
-            task = Task(settings.topology, name, interfaces, record, settings.evidence)
+            task = Task(settings.topology, name, interfaces, record, settings.evidence, beside=positions)
             jobs.append(Job(f"sensor {visible(sensor.name)}", partial(work, task, messages=messages), interfaces))
     if settings.reports:
         jobs.append(Job("the maker of reports", partial(_make_reports, settings, record, messages=messages)))

@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
         description="Listens to interfaces, judges every flow against the declared topology and keeps the record\n"
         "until SIGTERM or SIGINT, or until the time is over; then what was heard is judged to the last packet. Needs\n"
         "root or CAP_NET_RAW; what works on packets has no rights. Says on standard error when it listens.\n"
+        "Sensors of one topology that keep the same record look at their flows together, once a minute.\n"
         "Exit status: 0; 3 when more packets were lost than `policy.coverage` allows.",
         example="edgewarden sensor --interface eth1 --position external --topology contoso.yaml\n"
         "edgewarden sensor --interface eth1 eth2 --name inner --filter 'not port 22' --for 3600 "
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     record = place if isinstance(place, str) else spool.path_of(place)
     evidence = settings.evidence if settings is not None else None
     sensor = _sensor(arguments, topology)
-    task = Task(topology, sensor, interfaces, record, evidence, behind, arguments.seconds)
+    task = Task(topology, sensor, interfaces, record, evidence, behind, seconds=arguments.seconds)
 
     sockets = [open_socket(interface, in_kernel.get(interface, ())) for interface in interfaces]
     named = arguments.user or (settings.user if settings is not None else None)

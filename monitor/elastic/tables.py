@@ -45,6 +45,8 @@ NOT_SHIPPED: Final = {
     "attempt_sources": "stand in the objects of their attempts",
     "config_findings": "stand in the objects of their runs",
     "report_runs": "are the memory of one machine's calendar",
+    "sights": "are what the sensors of one machine show one another for minutes",
+    "joined_flows": "say what the sensors of one machine have counted",
     "record": "its name stands in every object",
     "migrations": "say how the file was made",
     "outbox_cursors": "say what was shipped",

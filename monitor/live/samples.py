@@ -43,12 +43,12 @@ class Samples:
             stands = self._followed.pop(violating.flow, None)
             is_now = None if violating.now is None else (violating.observation, violating.now)
             if stands is not None and stands != is_now:
-                _set(_group(aggregate, learned, *stands), _key(batch, violating.row), None)
+                _set(_group(aggregate, learned, *stands), sample_place(batch, violating.row), None)
             if is_now is None or (stands is None and not self._room(learned, *is_now)):
                 continue
             if stands != is_now or violating.ended:
-                table = pa.Table.from_batches([batch.slice(violating.row, 1)])
-                _set(_group(aggregate, learned, *is_now), _key(batch, violating.row), table)
+                table = row_of(batch, violating.row)
+                _set(_group(aggregate, learned, *is_now), sample_place(batch, violating.row), table)
             if not violating.ended and len(self._followed) < FOLLOWED:
                 self._followed[violating.flow] = is_now
 
@@ -82,7 +82,12 @@ def _set(samples: list[tuple[Any, Any]], key: tuple[Any, ...], row: Any) -> None
     samples.append((key, row))
 
 
-def _key(batch: Any, row: int) -> tuple[Any, ...]:
+def row_of(batch: Any, row: int) -> Any:
+    """A table of one row."""
+    return pa.Table.from_batches([batch.slice(row, 1)])
+
+
+def sample_place(batch: Any, row: int) -> tuple[Any, ...]:
     """The flow's place among samples, equal in all of its rows: neither its end nor who opened it is settled yet."""
     names = ("event.start", "network.transport", "edgewarden.flow_id")
     start, transport, flow = (batch[name][row].as_py() for name in names)

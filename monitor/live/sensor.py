@@ -7,6 +7,7 @@ they hold is taken to the last packet, and the session ends all flows.
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 import time
@@ -40,8 +41,8 @@ DRAIN: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker is to do. programs: a filter by link type, where the kernel cannot apply it; seconds: for how long,
-    None = until told."""
+    """What a worker is to do. programs: a filter by link type, where the kernel cannot apply it; beside: positions of
+    the sensors that run with it; seconds: for how long, None = until told."""
 
     topology: Topology
     sensor: SensorName
@@ -49,6 +50,7 @@ class Task:
     record: str
     evidence: EvidenceSettings | None = None
     programs: Mapping[int, Program] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
     seconds: float | None = None
 
 
@@ -134,8 +136,15 @@ def work(task: Task, sockets: Sequence[socket.socket], signals: Signals, message
     from monitor.live.session import LiveSession
 
     session = LiveSession(
-        task.topology, task.sensor, task.interfaces, task.record, evidence=task.evidence, programs=task.programs
+        task.topology,
+        task.sensor,
+        task.interfaces,
+        task.record,
+        evidence=task.evidence,
+        programs=task.programs,
+        beside=task.beside,
     )
+    gc.freeze()  # what is loaded by now is none: looking through it time and again keeps us from the rings
     if session.has_twin:
         messages.warning(
             f"another process records as {task.sensor.label} ({task.sensor.position}) in {visible(task.record)}: "

@@ -29,10 +29,12 @@ from monitor.exit_status import OutputFailure
 from monitor.judges import Judges
 from monitor.learned import Learned
 from monitor.live.corrections import Corrections
+from monitor.live.minutes import Minutes
+from monitor.live.own_flows import Own, OwnFlows
 from monitor.live.ring import KernelCounters, Program
 from monitor.live.samples import Samples
 from monitor.live.slices import LiveEvidence
-from monitor.live.watermark import Watermark, has_twin, settle
+from monitor.live.watermark import Watermark, has_twin, living, settle
 from monitor.rows import compact
 from monitor.scope import scope_of
 from monitor.settings.config import EvidenceSettings
@@ -46,6 +48,7 @@ from monitor.store.entry import (
     finding_deltas,
     path_of,
 )
+from monitor.store.sights import Showing, positions
 from monitor.store.sqlite import RecordGone, open_record
 from monitor.sums import QUARTER
 from parsers import VERSION
@@ -97,13 +100,16 @@ class LiveSession:
         *,
         evidence: EvidenceSettings | None = None,
         programs: Mapping[int, Program] | None = None,
+        beside: Sequence[str] = (),
         started: int | None = None,
     ) -> None:
         """record: path of the file. programs: filters by link type, for what came in before the kernel had its own.
-        started: now, in nanoseconds. Raises OperatorMistake, OutputFailure."""
+        beside: positions of sensors that are to run as well; those that do are known. started: now, in nanoseconds.
+        Raises OperatorMistake, OutputFailure."""
         assert sensor.position is not None, "a judged sensor has a position"
         self._unwritable: str | None = None  # why the record could not be written, while that lasts
         judges = Judges(topology)
+        self._own = OwnFlows(judges.site, behind_lb=sensor.behind_lb)
         self._judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
         self._sensor = sensor
         self._interfaces = [visible(name) for name in interfaces]
@@ -115,17 +121,20 @@ class LiveSession:
         self._samples = Samples()
         self._evidence = None if evidence is None else LiveEvidence(evidence, len(interfaces))
         self._evicted = 0  # packets of evidence, recorded as gone
+        self._missed = 0  # flows that were too many to be looked at together, likewise
         self._begin_engine()
         self._record = open_record(record, writing=True)
         self._record.patience = PATIENCE
         settle(self._record)
         if self._evidence is not None:
             self._evidence.settle(self._record)
-        self._run = self._record.begin(self._described(judges), self._since)
+        self._run = self._record.begin(self._described(judges, beside), self._since)
         self._watermark = Watermark(self._record.path, self._run, self._since)
+        self._minutes = Minutes(judges.site, self._record, self._run, self._own, self._since)
 
-    def _described(self, judges: Judges) -> LiveRun:
+    def _described(self, judges: Judges, beside: Sequence[str]) -> LiveRun:
         sensor, topology = self._sensor, judges.topology
+        mates = {*beside, *positions(self._record.connection, living(self._record.path), judges.site, VERSION)}
         return LiveRun(
             version=VERSION,
             organization=visible(topology.organization),
@@ -136,7 +145,7 @@ class LiveSession:
             side=sensor.side,
             interfaces=tuple(self._interfaces),
             config=tuple(compact(finding) for finding in config_rows(topology)),
-            scope=scope_of(topology, judges.applying(), coverage(topology, [sensor.position or ""], live=True)),
+            scope=scope_of(topology, judges.applying(), coverage(topology, [sensor.position or ""], sorted(mates))),
         )
 
     @property
@@ -180,21 +189,27 @@ class LiveSession:
             self._end_engine(now)
             self._write(now, kernel, whole=True, must=True)
             self._begin_engine()
+            self._own.begin_engine()
+            self._minutes.begin_anew()
             if self._evidence is not None:
                 self._evidence.begin_engine()
         elif due or (self._unwritable is None and self._found()):
             self._write(now, kernel, whole=due)
-        if self._evidence is not None and self._unwritable is None:
-            try:
+        if self._unwritable is not None:
+            return
+        try:
+            self._minutes.tick(now, self._learned, self._evidence)
+            if self._evidence is not None:
                 self._evidence.write(now, self._record, self._run)
-            except OutputFailure as error:
-                self._unwritable = str(error)
+        except OutputFailure as error:
+            self._unwritable = str(error)
 
     def close(self, now: int, kernel: Sequence[KernelCounters]) -> None:
         """Every flow ends, and all is recorded. Raises OutputFailure, OperatorMistake; then it is as if killed."""
         self._end_engine(now)
         self._record.patience = None
         self._write(now, kernel, whole=True, must=True, closing=True)
+        self._minutes.finish(now, self._learned, self._evidence)
         if self._evidence is not None:
             self._evidence.write(now, self._record, self._run, last=True)
         self._watermark.close()
@@ -204,7 +219,7 @@ class LiveSession:
 
     def _begin_engine(self) -> None:
         positions = 0 if self._evidence is None else PACKETS
-        self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True, positions=positions)
+        self._engine = parsers.Engine(parsers.Tables(**self._judge.tables), live=True, positions=positions, joins=True)
         for _ in self._interfaces:
             self._engine.add_ring()
         for link_type, program in self._programs.items():
@@ -259,6 +274,7 @@ class LiveSession:
         if hot := self._aggregate.count(settled, verdicts):
             chosen = pc.is_in(settled["observation"], value_set=pa.array(sorted(hot), pa.uint32()))
             self._aggregate.mark(settled.filter(chosen), signed.subjects, verdicts)
+        self._own.see(now, batch, self._learned)
         self._samples.keep(now, batch, signed.violating, self._learned, self._aggregate)
         if self._evidence is not None:
             self._evidence.see(now, batch, signed.violating, self._learned, self._aggregate)
@@ -273,9 +289,13 @@ class LiveSession:
     ) -> None:
         """Record what has come together, and forget it once it is recorded. whole: not findings alone. must: it cannot
         be tried again."""
+        shown: list[Own] = []
         if whole:
             self._tried = now
-        deltas = self._deltas(now, kernel, closing) if whole else Deltas(findings=self._findings())
+            sights, shown = self._own.showings(now)
+            deltas = self._deltas(now, kernel, closing, sights)
+        else:
+            deltas = Deltas(findings=self._findings())
         try:
             self._record.append(self._run, deltas)
         except OutputFailure as error:
@@ -296,15 +316,17 @@ class LiveSession:
             self._recorded = self._seen
             self._kernel = list(kernel)
             self._evicted = 0 if self._evidence is None else self._evidence.evicted
+            self._missed = self._own.missed
+            self._own.written(shown)
             assert deltas.span is not None
             self._lost += deltas.span.lost
             self._wire += deltas.span.on_the_wire
 
     def _findings(self) -> tuple[FindingDelta, ...]:
         found = findings([(self._learned, self._aggregate)], samples=None)
-        return tuple(finding_deltas(self._learned, self._aggregate, found))
+        return tuple(finding_deltas(self._sensor.name, self._aggregate.grain, found))
 
-    def _deltas(self, now: int, kernel: Sequence[KernelCounters], closing: bool) -> Deltas:
+    def _deltas(self, now: int, kernel: Sequence[KernelCounters], closing: bool, sights: Sequence[Showing]) -> Deltas:
         run = (self._learned, self._aggregate)
         undecided = counts(self._learned, self._pending, lambda verdict: UNDECIDED)
         return Deltas(
@@ -312,6 +334,7 @@ class LiveSession:
             attempts=tuple(attempt_deltas(*run)),
             verdicts=(*counts(*run, _name), *undecided),
             paths=tuple(counts(*run, path_of)),
+            sights=tuple(sights),
             span=self._span(now, kernel, closing),
         )
 
@@ -320,6 +343,7 @@ class LiveSession:
         self._seen = _Figures.of(self._engine, len(self._interfaces))
         new = self._seen.less(self._recorded)
         evicted = 0 if self._evidence is None else self._evidence.evicted - self._evicted
+        unseen = {"buffer_evicted": evicted, "unjoined": self._own.missed - self._missed}
         pairs = list(zip(kernel, self._kernel, strict=True))
         dropped = sum(_more(is_now.dropped, was.dropped) for is_now, was in pairs)
         nic = sum(_more(is_now.nic, was.nic) for is_now, was in pairs)
@@ -330,7 +354,7 @@ class LiveSession:
             packets=new.packets,
             octets=new.octets,
             accounting=new.accounting,
-            quality={**new.quality, **({"buffer_evicted": evicted} if evicted else {})},
+            quality={**new.quality, **{name: count for name, count in unseen.items() if count}},
             kernel=dropped,
             nic=nic,
             queue=max(0, sum(c.received for c in kernel) - self._watermark.fed) if closing else 0,

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from monitor.aggregate import Aggregate
+from monitor.aggregate import Aggregate, Finding
 from monitor.evidence import Packet, comment_of, in_order, slice_file, slice_packets
 from monitor.exit_status import OutputFailure
 from monitor.learned import Learned
@@ -117,6 +117,15 @@ class LiveEvidence:
                 self._put(self._slices[name], violating.flow, flow, now)
             if not violating.ended:
                 self._flows[violating.flow] = flow
+
+    def join(self, now: int, batch: Any, row: int, finding: Finding) -> None:
+        """A flow takes part in a finding over several: what is there of it now."""
+        number = batch["edgewarden.flow_id"][row].as_py()
+        if not self._has_room(finding.id, finding.hit, number):
+            return
+        flow = _Flow((finding.id,), _services(batch, row))
+        self._copy(flow, batch["edgewarden.packets"][row].as_py() or ())
+        self._put(self._slices[finding.id], number, flow, now)
 
     def _has_room(self, name: str, hit: Hit, flow: int) -> bool:
         found = self._slices.get(name)

@@ -77,6 +77,12 @@ def lives(record: str, run: int) -> bool:
     return False
 
 
+def living(record: str) -> set[int]:
+    """The sessions that run on this machine and write that record."""
+    numbers = (path.rpartition("-")[2] for path in glob.glob(f"{glob.escape(record)}-live-*"))
+    return {int(number) for number in numbers if number.isdecimal() and lives(record, int(number))}
+
+
 def has_twin(record: Record, run: int) -> bool:
     """Whether another session that lives on this machine counts under the same name: what both see counts twice."""
     others = record.connection.execute(

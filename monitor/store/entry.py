@@ -22,6 +22,7 @@ from monitor.learned import Learned
 from monitor.replay import CaptureFigures
 from monitor.rows import compact
 from monitor.scope import scope_of
+from monitor.store.sights import Showing
 from monitor.sums import Ports, Sums
 from reports.visible import visible
 from rules.catalogue import controls_of
@@ -176,6 +177,7 @@ class Deltas:
     verdicts: tuple[Count, ...] = ()
     paths: tuple[Count, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    sights: tuple[Showing, ...] = ()
     span: Span | None = None
 
 
@@ -212,7 +214,8 @@ def entry_of(outcome: Audit, window: tuple[int | None, int | None], evidence: Ma
     paths: list[Count] = []
     for run in outcome.runs:
         over_several = [finding for learned, finding in outcome.joined if learned is run[0]]
-        deltas += finding_deltas(*run, [*findings([run], among=outcome.runs), *over_several])
+        several = [*findings([run], among=outcome.runs), *over_several]
+        deltas += finding_deltas(run[0].sensor.name, run[1].grain, several)
         attempts += [] if run[0].one_way else attempt_deltas(*run)
         verdicts += counts(*run, partial(final_verdict, one_way=run[0].one_way))
         paths += counts(*run, path_of)
@@ -277,14 +280,14 @@ def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> 
     )
 
 
-def finding_deltas(learned: Learned, aggregate: Aggregate, found: Sequence[Finding]) -> Iterator[FindingDelta]:
-    """Those of one sensor, one for each quarter of an hour; the samples stand with the first."""
+def finding_deltas(sensor: str | None, grain: int, found: Sequence[Finding]) -> Iterator[FindingDelta]:
+    """Those of one sensor, one for each quarter of an hour, or `grain`; the samples stand with the first."""
     for finding in found:
         samples = tuple(_sample(key, row, whose) for key, row, whose in finding.samples)
         for quarter, part in sorted(finding.quarters.items()):
             if part.sums or samples:
-                _date(part.sums, quarter * aggregate.grain)
-                yield _finding_delta(learned, finding, part, samples)
+                _date(part.sums, quarter * grain)
+                yield _finding_delta(sensor, finding, part, samples)
                 samples = ()
 
 
@@ -294,7 +297,7 @@ def _date(sums: Sums, begin: int) -> None:
         sums.first = sums.last = begin
 
 
-def _finding_delta(learned: Learned, found: Finding, part: Part, samples: tuple[Sample, ...]) -> FindingDelta:
+def _finding_delta(sensor: str | None, found: Finding, part: Part, samples: tuple[Sample, ...]) -> FindingDelta:
     source, destination, hit = part.verdict.source, part.verdict.destination, part.hit
     wording = {
         "rule": hit.rule,
@@ -320,7 +323,7 @@ def _finding_delta(learned: Learned, found: Finding, part: Part, samples: tuple[
         source=source.component,
         destination=destination.component,
         subject=visible(found.subject),
-        sensor=_name(learned.sensor.name),
+        sensor=_name(sensor),
         wording=compact(wording),
         sums=part.sums,
         ports=part.ports,

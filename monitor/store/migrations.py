@@ -194,6 +194,20 @@ MIGRATIONS: Final = (
             "BEGIN INSERT INTO evidence_gone (evidence) VALUES (OLD.id); END",
         ),
     ),
+    Migration(
+        7,
+        "flows that live sensors show one another",
+        (
+            # Deleted after minutes (kept: after `expires`). flows: see `monitor.store.sights`.
+            """CREATE TABLE sights (
+                id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, until INTEGER NOT NULL,
+                kept INTEGER NOT NULL, expires INTEGER NOT NULL, flows BLOB NOT NULL)""",
+            # Flows that were counted under a rule over several flows, as long as it may find them again.
+            """CREATE TABLE joined_flows (
+                rule TEXT NOT NULL, run INTEGER NOT NULL, flow INTEGER NOT NULL, expires INTEGER NOT NULL,
+                PRIMARY KEY (rule, run, flow)) WITHOUT ROWID""",
+        ),
+    ),
 )
 
 LATEST: Final = MIGRATIONS[-1].number

@@ -15,7 +15,7 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from urllib.parse import quote
 from monitor.aggregate import OTHER, SUBJECTS
 from monitor.exit_status import OperatorMistake, OutputFailure
 from monitor.rows import compact
+from monitor.store import sights
 from monitor.store.entry import AUDIT, SENSOR, Capture, Deltas, Entry, FindingDelta, LiveRun, Span
 from monitor.store.migrations import APPLICATION, LATEST, migrate, version
 from monitor.store.trouble import patiently, told
@@ -114,6 +115,7 @@ class Record:
         """
         with self.transaction():
             self._insert_deltas(run, deltas)
+            sights.insert(self.connection, run, deltas.sights)
             self.connection.executemany("DELETE FROM evidence WHERE path = ?", ((path,) for path in without))
             if deltas.span is not None:
                 self._insert_span(run, deltas.span)
@@ -193,9 +195,13 @@ class Record:
         self._insert_deltas(run, entry)
         self._insert_config(run, entry.config)
 
-    def _insert_deltas(self, run: int, entry: Entry | Deltas) -> None:
-        for delta in self._with_room(entry.findings):
+    def insert_findings(self, run: int, deltas: Iterable[FindingDelta]) -> None:
+        """In a transaction that is open."""
+        for delta in self._with_room(deltas):
             self._insert_finding(run, delta)
+
+    def _insert_deltas(self, run: int, entry: Entry | Deltas) -> None:
+        self.insert_findings(run, entry.findings)
         for attempt in entry.attempts:
             number = self._row(
                 "attempt_deltas",
@@ -283,7 +289,7 @@ class Record:
             quality=capture.quality,
         )
 
-    def _with_room(self, deltas: Sequence[FindingDelta]) -> Iterator[FindingDelta]:
+    def _with_room(self, deltas: Iterable[FindingDelta]) -> Iterator[FindingDelta]:
         """Deltas whose subject is among the first `SUBJECTS` of its rule in this record, the others as `OTHER`."""
         subjects: dict[str, set[str]] = {}
         for delta in sorted(deltas, key=lambda delta: (delta.sums.first or 0, delta.subject)):

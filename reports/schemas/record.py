@@ -100,7 +100,7 @@ def report() -> Schema:
             "packets": COUNT,
             "bytes": COUNT,
             "accounting": closed(dict.fromkeys(ACCOUNTING, COUNT)),
-            "quality": closed(dict.fromkeys(QUALITY, COUNT)),
+            "quality": closed(dict.fromkeys((*QUALITY, "unjoined"), COUNT)),
             "lost": closed(dict.fromkeys(("queue", "interrupted", "kernel", "nic"), COUNT)),
             "loss": share | {"description": "share of the packets on the wire that could not be judged"},
         }

@@ -27,9 +27,8 @@ _OUTER = (*names.OUTER_EDGE, names.RP_EXT)
 def _passed_on(sights: Sights) -> Iterator[tuple[Sight, Sight]]:
     """(leg nearer to the opener, leg behind it) of each conversation that does not pass the external firewall as it
     came."""
-    chosen = sights.at("external")
-    seen = {(sight.sensor, sight.five) for sight in chosen}
-    for one, other in sights.one_connection(chosen):
+    seen = {(sight.sensor, sight.five) for sight in sights.at("external")}
+    for one, other in sights.connections("external"):
         if one.five == other.five:
             continue
         order = (_goes_in, _goes_out, _is_nearer, _is_earlier)
@@ -215,7 +214,7 @@ def _is_behind(end: Endpoint) -> bool:
     controls=_NAT_CONTROLS,
 )
 def edge_internal_nat(sights: Sights) -> Iterator[Joined]:
-    for one, other in sights.one_connection(sights.at("internal")):
+    for one, other in sights.connections("internal"):
         same_ends = (one.source_ip, one.destination_ip) == (other.source_ip, other.destination_ip)
         edge = next((e for s in (one, other) for e in (s.source, s.destination) if e.has(*names.INNER_EDGE)), None)
         balanced = any(_balancer(end) for s in (one, other) for end in (s.source, s.destination))

@@ -107,18 +107,17 @@ _PROVIDERS = (
 )
 
 
-def _discovered(sights: Sights) -> Iterator[tuple[Sight, bool]]:
-    """(flow of federation with a host that only discovery admits, whether that host opened it)."""
-    legs = [leg for leg in sights.site.legs if leg.row in _PROVIDERS]
-    for sight in sights.at("external"):
-        inbound = sight.source.zone == names.EXTERNAL
-        far = sight.source if inbound else sight.destination
-        if sight.path not in _FEDERATION or far.peer:
-            continue
-        # A provider without stated addresses may be anybody.
-        ends = (sight.source.number, sight.destination.number)
-        if not any(ends[0] in leg.sources and ends[1] in leg.destinations for leg in legs):
-            yield sight, inbound
+def _discovered(site: Site, sight: Sight) -> str | None:
+    """The address of a host that spoke in federation, and that only discovery admits."""
+    if sight.position != "external" or sight.path not in _FEDERATION or not sight.spoken:
+        return None
+    inbound = sight.source.zone == names.EXTERNAL
+    if (sight.source if inbound else sight.destination).peer:
+        return None
+    legs = (leg for leg in site.legs if leg.row in _PROVIDERS and sight.source.number in leg.sources)
+    if any(sight.destination.number in leg.destinations for leg in legs):
+        return None  # a provider without stated addresses may be anybody
+    return sight.source_ip if inbound else sight.destination_ip
 
 
 @joined(
@@ -132,16 +131,18 @@ def _discovered(sights: Sights) -> Iterator[tuple[Sight, bool]]:
     "anybody may be it, and nothing is said.",
     sources=("FEDDOM",),
     controls=("CA-3", "SC-5", "SI-4"),
+    keeps=Keeping(_discovered, most=TAKING_PART, span=HOUR),
 )
 def federation_discovered_partner_rate(sights: Sights) -> Iterator[Joined]:
     federation = sights.site.topology.federation
     if not federation.discovery or any(not partner.access for partner in federation.sip_partners):
         return
     counted = (
-        (sight.source_ip if inbound else sight.destination_ip, sight, spoken, sent)
-        for sight, inbound in _discovered(sights)
+        (host, sight, spoken, sent)
+        for sight in sights.all
+        if (host := _discovered(sights.site, sight)) is not None
         for spoken in sight.spoken
-        if (sent := spoken.source if inbound else spoken.destination)
+        if (sent := spoken.source if host == sight.source_ip else spoken.destination)
     )
     limit = sights.site.topology.policy.thresholds.federation_messages_per_second
     for partner, count, flows in _peaks(counted, limit * 60):

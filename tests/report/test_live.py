@@ -15,7 +15,6 @@ from monitor.cli import main
 from monitor.store.entry import Deltas, LiveRun, Span
 from monitor.store.sqlite import open_record
 from reports.schemas import schema
-from rules.registry import registered
 from tests.house.captures import BROKEN, CLEAN, TOPOLOGY, all_packets
 from tests.live.test_live_session import play, session, stated
 from tests.report.records import DIGEST, POLICY, at, attempt, count, entry, finding, record, report, watched
@@ -185,8 +184,7 @@ def test_a_day_seen_live_is_reported_like_its_audit(
     assert _timeless(seen["paths"]) == _timeless(told["paths"])
     for part in ("min_share", "max_loss"):
         assert seen["coverage"][part] == told["coverage"][part]
-    joined = {rule.id for rule in registered().values() if not rule.single}
-    assert seen["coverage"]["observable"] == [rule for rule in told["coverage"]["observable"] if rule not in joined]
+    assert seen["coverage"]["observable"] == told["coverage"]["observable"]
     [sensor] = seen["coverage"]["sensors"]
     [capture] = told["coverage"]["sensors"]
     for part in ("packets", "bytes", "accounting", "lost", "loss"):
