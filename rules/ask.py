@@ -8,23 +8,22 @@ without a service nothing was said yet, so that only rules about the ends can sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Final
 
-from rules import names
-from rules.declared import INNER
-from rules.endpoints import PEER_ROLES, Endpoint
+from rules.endpoints import Endpoint
 from rules.facts import Site, crossing
-from rules.judge import Judge
+from rules.judge import MTLS_MISSING, Judge
+from rules.meant import UnknownEnd, listening, means, pairs
 from rules.observation import Answered, Evidence, Initiator, Mutual, Observation, Payload, StartTls, Stun, Tls
 from rules.observation import XmppNamespace as Xmpp
 from rules.paths import Leg, Path
+from rules.reach import Members
 from rules.services import service_number, services
 from rules.topology import Topology
 from rules.transports import PORTED, TCP, TRANSPORTS
-from rules.verdict import ALLOWED, ATTEMPT, VIOLATION, Verdict
+from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION, Verdict
 
 DEPENDS: Final = "depends"
 CASES: Final = 4
@@ -32,10 +31,6 @@ CASES: Final = 4
 
 ANY_SOURCE_PORT: Final = 61_999
 """What a client opens from when nothing is said: above the relay range, as RFC 6335 6 has dynamic ports."""
-
-
-class UnknownEnd(Exception):
-    """The text names no end on this site; str() says what would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +69,15 @@ class _Case:
 def ask(topology: Topology, question: Question) -> Answer:
     """Raises UnknownEnd."""
     site = Site(topology, question.port)
-    sources, destinations = _end(question.source, site), _end(question.destination, site)
+    sources, destinations = means(question.source, site), means(question.destination, site)
     if question.source != question.destination:
         sources = [e for e in sources if not e.virtual] or sources  # a virtual address answers, its pool opens
+    everything = destinations
+    destinations = listening(question.destination, destinations, question.transport, question.port, site)
     judge = Judge(topology, "internal", site=site)
     cases = [
         _Case(source, destination, source_port if len(ports) > 1 else None, judge.judge(observation))
-        for source, destination in _pairs(sources, destinations)
+        for source, destination in pairs(sources, destinations)
         for ports in [_source_ports(site, question, source, destination)]
         for source_port in ports
         for observation in [_observation(site, question, source, destination, source_port)]
@@ -94,93 +91,8 @@ def ask(topology: Topology, question: Question) -> Answer:
         answer=kinds.pop() if len(kinds) == 1 else DEPENDS,
         path=paths.pop() if len(paths) == 1 else None,
         rules=tuple(rules),
-        trace=tuple(_trace(site, question, sources, destinations, cases)),
+        trace=tuple(_trace(site, question, (sources, everything, destinations), cases)),
     )
-
-
-# --- ends ------------------------------------------------------------------------------------------------------------
-
-
-def _end(text: str, site: Site) -> list[Endpoint]:
-    """All endpoints that a word, name, address or network means."""
-    endpoints = [endpoint for endpoint in site.endpoints if not endpoint.special]
-    if text in names.ZONES:
-        return [endpoint for endpoint in endpoints if endpoint.zone == text]
-    if text in names.ROLES:
-        return _of_role(text, site, endpoints)
-    try:
-        network = ip_network(text)
-    except ValueError:
-        name = text.lower().removesuffix(".")
-        partners = site.topology.federation.sip_partners
-        called = {name} | {p.component for p in partners if name in (p.domain, p.access_fqdn)}
-        found = [e for e in endpoints if e.component in called or name in e.pools]
-        found = found or _published(name, site)
-        if not found:
-            raise UnknownEnd(f"'{text}' is no zone, role id, declared name, address or network here") from None
-        return found
-    within = [
-        e
-        for e in endpoints
-        if e.network is not None and e.network.prefixlen > network.prefixlen and e.network.network_address in network
-    ]
-    return [site.endpoints.at(text), *within]
-
-
-def _published(name: str, site: Site) -> list[Endpoint]:
-    """The outer addresses behind a name that the Internet knows: of an Edge service, or on a reverse proxy."""
-    topology, found = site.topology, list[Endpoint]()
-    for pool in topology.edge_pools:
-        for fqdn, roles in (
-            (pool.access.fqdn, names.ACCESS_EDGE),
-            (pool.xmpp.fqdn, names.ACCESS_EDGE),
-            (pool.webconf.fqdn, names.WEBCONF_EDGE),
-            (pool.av.fqdn, names.AV_EDGE),
-        ):
-            if fqdn == name:
-                there = [e for e in site.endpoints if pool.fqdn in e.pools and e.has(*roles)]
-                found += [e for e in there if e.virtual] or there
-    for proxy in topology.reverse_proxies:
-        if any(entry.host == name for entry in proxy.publishes) or name in proxy.other_sites:
-            found += [e for e in site.endpoints if proxy.fqdn in e.pools and e.has(names.RP_EXT)]
-    return list(dict.fromkeys(found))
-
-
-def _of_role(role: str, site: Site, endpoints: list[Endpoint]) -> list[Endpoint]:
-    """Clients and hosts of the Internet have no address in the file; nor have peers who may be anybody."""
-    found = [e for e in endpoints if e.has(role) and (role != names.INT_CLIENT or "clients.egress" not in e.sections)]
-    if not found and (role in PEER_ROLES or role in (names.EXT_CLIENT, names.CRL_HOST, names.DNS_RESOLVER)):
-        return [site.endpoints[0]]
-    if not found:
-        raise UnknownEnd(f"no address of this site has the role '{role}'")
-    return found
-
-
-def _pairs(sources: list[Endpoint], destinations: list[Endpoint]) -> Iterator[tuple[Endpoint, Endpoint]]:
-    """Pairs that can speak: of one address family, and of a dual-homed host the side that faces the other end."""
-    pairs = [
-        (source, destination)
-        for source in sources
-        for destination in destinations
-        if source != destination and _family(source, destination)
-    ]
-    facing = [pair for pair in pairs if _faces(*pair, sources) and _faces(pair[1], pair[0], destinations)]
-    yield from facing or pairs
-
-
-def _family(one: Endpoint, other: Endpoint) -> bool:
-    return one.network is None or other.network is None or one.network.version == other.network.version
-
-
-def _faces(end: Endpoint, far: Endpoint, all_of_it: list[Endpoint]) -> bool:
-    """The Edge and the proxy reach the inside from their inner addresses and the Internet from their outer ones."""
-    if end.component is None or not end.perimeter:
-        return True
-    sides = {(e.faces == {INNER}) for e in all_of_it if e.component == end.component}
-    if len(sides) < 2:
-        return True
-    inward = far.inside or far.zone in (names.PERIMETER_INT, names.UNDECLARED)
-    return (end.faces == {INNER}) == inward
 
 
 # --- the flow that is asked about ------------------------------------------------------------------------------------
@@ -258,19 +170,46 @@ def known_services() -> tuple[str, ...]:
 
 
 def _trace(
-    site: Site, question: Question, sources: list[Endpoint], destinations: list[Endpoint], cases: list[_Case]
+    site: Site, question: Question, ends: tuple[list[Endpoint], list[Endpoint], list[Endpoint]], cases: list[_Case]
 ) -> Iterator[str]:
+    """ends: who opens, whom the question names, and who of those is asked."""
+    sources, everything, destinations = ends
     yield f"from {question.source}: {_list(sources)}"
     yield f"to {question.destination}: {_list(destinations)}"
+    if len(destinations) < len(everything):
+        others = [end for end in everything if end not in destinations]
+        yield f"on that port rows lead there, and not to the other addresses of that name: {_list(others)}"
+    yield from _divided(cases)
     groups: dict[tuple[str, str | None, tuple[str, ...], str], list[_Case]] = {}
     for case in cases:
         verdict = case.verdict
-        groups.setdefault((case.kind, verdict.path, verdict.rules, _crossing(case)), []).append(case)
+        groups.setdefault((case.kind, verdict.path, verdict.rules, _crossing(site, case)), []).append(case)
     for (kind, _, _, way), members in groups.items():
         if len(groups) > 1 or len(cases) > 1:
             more = f" and {len(members) - CASES} more" if len(members) > CASES else ""
             yield f"{kind}: {'; '.join(_pair(case) for case in members[:CASES])}{more}"
         yield from _steps(site, question, members[0], way)
+
+
+_SAID: Final = {ALLOWED: "allowed", VIOLATION: "a violation", DEPENDS: "neither allowed nor a violation"}
+
+
+def _divided(cases: list[_Case]) -> Iterator[str]:
+    """On which end an answer depends, where one end alone decides."""
+    kinds = dict.fromkeys(case.kind for case in cases)
+    if len(kinds) < 2:
+        return
+    parts: dict[str, Callable[[_Case], str]] = {
+        "who opens it": lambda case: _called(case.source),
+        "who answers": lambda case: _called(case.destination),
+        "the port it is opened from": _from_port,
+    }
+    for what, part in parts.items():
+        found = {kind: list(dict.fromkeys(part(case) for case in cases if case.kind == kind)) for kind in kinds}
+        if sum(map(len, found.values())) == len({name for named in found.values() for name in named}):
+            told = (f"{_SAID[kind]} with {_some(named)}" for kind, named in found.items())
+            yield f"it depends on {what}: {'; '.join(told)}"
+            return
 
 
 def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[str]:
@@ -281,6 +220,16 @@ def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[st
     for hit in case.verdict.hits:
         yield f"{hit.rule}: {hit.reason}"
     path = case.verdict.path
+    if case.verdict.verdict == OUT_OF_SCOPE:  # the reason is one of the steps above
+        yield "out of scope: nothing is said of such a flow"
+    elif case.verdict.verdict == UNDECIDED:
+        yield f"undecided: {case.verdict.reason}"
+    elif case.verdict.unproved:
+        yield (
+            f"whether both ends show a certificate is not said: `--service mtls` says they do; where the opener shows "
+            f"none, {MTLS_MISSING} holds on {path}"
+        )
+    yield from _behind_balancer(site, question, case)
     if path is not None:
         row = next(row for row in site.paths if row.id == path)
         yield f"{path} is there for: {row.purpose or row.why}"
@@ -290,6 +239,15 @@ def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[st
     nearest = next((hit.nearest_path for hit in case.verdict.hits if hit.nearest_path), None)
     if nearest is not None:
         yield f"the nearest row is {nearest}, which differs in its {_difference(site, question, case, nearest)}"
+
+
+def _behind_balancer(site: Site, question: Question, case: _Case) -> Iterator[str]:
+    """Between a balancer and its servers a row more applies; whoever asks stands nowhere."""
+    for leg in site.by_transport.get(question.transport, ()):
+        ends = case.source.number in leg.sources and case.destination.number in leg.destinations
+        if leg.behind_balancer and ends and _holds(leg, question.port):
+            yield f"it depends on the sensor: one marked `behind_lb` judges it by {leg.row}, which allows {leg.service}"
+            return
 
 
 def _rows_held_back(site: Site, question: Question, case: _Case) -> Iterator[tuple[Path, Leg]]:
@@ -308,9 +266,9 @@ def _difference(site: Site, question: Question, case: _Case, nearest: str) -> st
     for leg in row.legs:
         differs: list[str] = []
         if case.source.number not in leg.sources:
-            differs.append(f"source ({row.source})")
+            differs.append(f"source ({_meant(site, row.source, case.source, leg.sources)})")
         if case.destination.number not in leg.destinations:
-            differs.append(f"destination ({row.destination})")
+            differs.append(f"destination ({_meant(site, row.destination, case.destination, leg.destinations)})")
         if leg.transport != question.transport:
             differs.append(f"transport ({TRANSPORTS[leg.transport]})")
         if not _holds(leg, question.port):
@@ -323,8 +281,17 @@ def _difference(site: Site, question: Question, case: _Case, nearest: str) -> st
     return " and ".join(closest)
 
 
-def _crossing(case: _Case) -> str:
+def _meant(site: Site, word: str, end: Endpoint, members: Members) -> str:
+    """The word of a row; where the end plays that part elsewhere, of which pool."""
+    pools = sorted({pool for number in members for pool in site.endpoints[number].pools})
+    return f"{word} of {', '.join(pools)}" if pools and end.has(word) else word
+
+
+def _crossing(site: Site, case: _Case) -> str:
     outer, inner = crossing(case.source, case.destination)
+    if inner and site.topology.one_firewall:
+        also = "the external firewall and " if outer else ""
+        return f"{case.source.zone} to {case.destination.zone} crosses {also}where an internal firewall would stand"
     firewalls = {
         (True, True): "both firewalls",
         (True, False): "the external firewall",
@@ -335,8 +302,12 @@ def _crossing(case: _Case) -> str:
 
 
 def _pair(case: _Case) -> str:
-    port = f" from port {case.source_port}" if case.source_port is not None else ""
+    port = f" from {_from_port(case)}" if case.source_port is not None else ""
     return f"{_called(case.source)}{port} to {_called(case.destination)}"
+
+
+def _from_port(case: _Case) -> str:
+    return f"port {case.source_port}" if case.source_port is not None else "any port"
 
 
 def _called(endpoint: Endpoint) -> str:
@@ -349,6 +320,11 @@ def _called(endpoint: Endpoint) -> str:
 
 def _list(endpoints: list[Endpoint]) -> str:
     if len(endpoints) == 1:
-        return f"{_called(endpoints[0])} in zone {endpoints[0].zone}"
-    more = f" and {len(endpoints) - CASES} more" if len(endpoints) > CASES else ""
-    return f"{len(endpoints)} ends: {', '.join(_called(e) for e in endpoints[:CASES])}{more}"
+        end = endpoints[0]
+        return _called(end) if end.nameless else f"{_called(end)} in zone {end.zone}"
+    return f"{len(endpoints)} ends: {_some([_called(end) for end in endpoints])}"
+
+
+def _some(named: list[str]) -> str:
+    more = f" and {len(named) - CASES} more" if len(named) > CASES else ""
+    return f"{', '.join(named[:CASES])}{more}"

@@ -148,6 +148,12 @@ class Endpoint:
     def perimeter(self) -> bool:
         return self.zone in (names.PERIMETER_EXT, names.PERIMETER_INT)
 
+    @property
+    def nameless(self) -> bool:
+        """A sentence can call it by nothing but its zone."""
+        single = self.network is not None and self.network.num_addresses == 1
+        return self.component is None and not single and not self.roles
+
     def __str__(self) -> str:
         """As a sentence names it: component and role, else what little is known."""
         if self.component is not None:

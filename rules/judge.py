@@ -42,7 +42,7 @@ MAX_KNOWN: Final = 65_536
 HAIRPIN_BLOCKED: Final = "av-pool-hairpin-blocked"
 """The one rule that an unanswered STUN check may trip: it is about that silence."""
 
-_MTLS_MISSING: Final = "mtls-client-cert-missing"
+MTLS_MISSING: Final = "mtls-client-cert-missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,11 +323,11 @@ class Judge:
         if self._passed(facts):
             return False
         if facts.leg is None:
-            broken_off = facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
+            broken_off = facts.server_broke_off and any(rule.id == MTLS_MISSING for rule, _, _ in counting)
             return not facts.answered or broken_off
         if not facts.listener_spoke:
             return True
-        return facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
+        return facts.server_broke_off and any(rule.id == MTLS_MISSING for rule, _, _ in counting)
 
     def _passed(self, facts: Facts) -> bool:
         """Whether a sensor here stands beyond the first firewall on the way from the source."""
@@ -405,7 +405,19 @@ def _is_judged(facts: Facts) -> tuple[bool, str]:
             return True, "it runs between inside and outside and is signalling or media"
     if facts.leg is not None and facts.leg.alone and _may_fit(one, other):
         return True, f"it fits {facts.leg.row}"
-    return False, "neither its ends nor its service concern the edge"
+    return False, _why_not(facts)
+
+
+def _why_not(facts: Facts) -> str:
+    """Why a flow that no row fits is nobody's business here."""
+    one, other = facts.source, facts.destination
+    if not (one.perimeter or other.perimeter):
+        return "neither its ends nor its service concern the edge"
+    if not facts.crosses:
+        return "it crosses no firewall, and no row or rule names these two ends"
+    if _limited(one, other):
+        return f"{one} may be a firewall, a balancer or a translated source: only a row or rule that names it judges it"
+    return "an end shares the perimeter and is no part of the edge, and the other is no server of it"
 
 
 def _perimeter_end(end: Endpoint, far: Endpoint) -> bool:
@@ -447,10 +459,11 @@ def _end(facts: Facts, endpoint: Endpoint, *, source: bool) -> End:
 
 def _ends_text(facts: Facts) -> str:
     how = Initiator(facts.observation.initiator).name.lower().replace("_", " ")
-    return (
-        f"{facts.source} in {facts.source.zone} to {facts.destination} in {facts.destination.zone}, {facts.at_port} "
-        f"(opener by {how})"
-    )
+    return f"{_placed(facts.source)} to {_placed(facts.destination)}, {facts.at_port} (opener by {how})"
+
+
+def _placed(end: Endpoint) -> str:
+    return str(end) if end.nameless else f"{end} in {end.zone}"
 
 
 def _bytes_text(facts: Facts) -> str:

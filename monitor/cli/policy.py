@@ -53,7 +53,9 @@ def add(commands: Any) -> None:
         run_ask,
         summary="what a flow would be, and why, without traffic",
         description="Answers allowed (exit 0), violation (1) or depends (3), with the steps that lead there.\n"
-        "X and Y are a role id, a zone, a declared name, an address or a network.",
+        "X and Y are a role id, a zone, a word of the rows such as fe-or-sba (`policy explain WORD` says whom it\n"
+        "means), a declared name, an address or a network. A pool's name means those of its addresses that rows\n"
+        "lead to on that port.",
         example="edgewarden policy ask --from edge01.contoso.net --to fe --port 5061\n"
         "edgewarden policy ask --from external --to edge-ext-av --port 3478 --transport udp --service turn",
     )
@@ -64,7 +66,10 @@ def add(commands: Any) -> None:
     question.add_argument("--transport", default="tcp", metavar="NAME", help="IANA keyword such as udp (default tcp)")
     question.add_argument("--source-port", type=_port, metavar="N", help="of X; absent: any")
     question.add_argument(
-        "--service", metavar="NAME", help="what is spoken, as `flows` names it, or mtls; absent: nothing was said yet"
+        "--service",
+        metavar="NAME",
+        help="what is spoken, as `flows` names it, or mtls: TLS where both ends show a certificate, which `tls` leaves "
+        "open; absent: nothing was said yet",
     )
     question.add_argument("--format", choices=("text", "json"), default="text", help="of the answer (default text)")
     add_output(question, "the answer")
@@ -97,7 +102,8 @@ def run_ask(arguments: argparse.Namespace, messages: Messages) -> int:
     import time
 
     from reports.render import render_answer
-    from rules.ask import Question, UnknownEnd, ask, known_services
+    from rules.ask import Question, ask, known_services
+    from rules.meant import UnknownEnd
     from rules.transports import PORTED, transport_number
 
     path = topology_path(arguments.topology, default=True)

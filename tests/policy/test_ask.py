@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from rules.ask import Question, UnknownEnd, ask
+from rules.ask import Question, ask
 from rules.load import load
+from rules.meant import UnknownEnd
 from rules.topology import Topology
 from rules.transports import transport_number
 from tests.policy.flows import CONTOSO, contoso
+from tests.policy.variants import site as variant
+from tests.topology.plans import contoso_as
 
 SITES = Path(__file__).parents[1] / "sites"
 QUESTIONS: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(Path(__file__).with_name("questions.yaml"))
@@ -58,6 +61,66 @@ def test_a_trace_says_what_a_firewall_engineer_asks_next() -> None:
     assert "the nearest row is int-sip-edge-to-director, which differs in its port (5061)" in near
     source = told(**{"from": "203.0.113.30", "to": "198.51.100.30", "port": 443, "source_port": 40000})
     assert "source port (50000-59999)" in source
+
+
+def test_a_pool_is_asked_at_the_addresses_that_rows_lead_to() -> None:
+    """Of the Director pool's name its members on the SIP port and its virtual address on the web's."""
+    sip = told(**{"from": "edge-int", "to": "dirpool01.contoso.net", "port": 5061})
+    assert "to dirpool01.contoso.net: 2 ends: dir01.contoso.net (director) 192.168.10.50, dir02" in sip
+    assert "not to the other addresses of that name: dirpool01.contoso.net (web-vip) 192.168.10.55" in sip
+    web = told(**{"from": "rp-int", "to": "dirpool01.contoso.net", "port": 4443})
+    assert "to dirpool01.contoso.net: dirpool01.contoso.net (web-vip) 192.168.10.55" in web
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ({"from": "internal", "to": "edge-int", "port": 22}, "it depends on who opens it: a violation with"),
+        (
+            {"from": "internal", "to": "edge-int", "port": 22},
+            "nor a violation with 192.168.10.1 (fw-int)",
+        ),
+        (
+            {"from": "203.0.113.30", "to": "198.51.100.30", "port": 443},
+            "allowed with port 50000; a violation with",
+        ),
+        ({"from": "10.3.3.3", "to": "edge-int", "port": 22}, "undecided: one end is a private address in no declared"),
+        (
+            {"from": "rp-int", "to": "edge-int", "port": 22},
+            "it crosses no firewall, and no row or rule names",
+        ),
+        ({"from": "rp-int", "to": "edge-int", "port": 22}, "out of scope: nothing is said of such a flow"),
+    ],
+)
+def test_a_trace_says_on_what_it_depends(question: dict[str, Any], words: str) -> None:
+    assert words in told(**question)
+
+
+def test_tls_alone_does_not_prove_that_both_ends_show_a_certificate() -> None:
+    question = {"from": "fe", "to": "edge-int", "port": 5061}
+    assert "where the opener shows none, mtls-client-cert-missing holds" in told(**question, service="tls")
+    assert "mtls-client-cert-missing" not in told(**question, service="mtls")
+
+
+def test_a_trace_tells_a_role_of_one_pool_from_that_of_another() -> None:
+    answer = ask(variant("branch"), Question("172.25.33.71", "dir01.contoso.net", 6, 5061))
+    assert answer.rules == ("director-bypass-sip",)
+    assert "differs in its source (edge-int of lsedge.contoso.net)" in answer.trace[-1]
+
+
+def test_where_no_internal_firewall_stands_none_is_crossed() -> None:
+    trace = ask(contoso_as("one-firewall"), Question("fe", "edge-int", 6, 5061)).trace
+    assert "internal to perimeter-int crosses where an internal firewall would stand" in trace
+
+
+def test_a_question_names_the_port_and_not_its_class() -> None:
+    trace = told(**{"from": "ext-client", "to": "edge-ext-av", "port": 777, "transport": "udp"})
+    assert "a host on the Internet opened UDP 777 to " in trace
+
+
+def test_a_leg_behind_the_balancer_is_a_matter_of_the_sensor() -> None:
+    trace = ask(variant("behind"), Question("203.0.113.90", "203.0.113.12", 6, 443)).trace
+    assert "it depends on the sensor: one marked `behind_lb` judges it by ext-hlb-leg, which allows tls" in trace
 
 
 def test_a_trace_of_several_cases_names_one_of_each() -> None:
