@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rules import names
+from rules.catalogue import UNDECLARED_NETWORK
 from rules.endpoints import Endpoints
 from rules.paths import Leg, Path, derive
 from rules.reach import Members
@@ -24,6 +25,7 @@ def remarks(topology: Topology, now: int) -> list[str]:
     return [
         *_features(topology),
         *_addresses_and_names(topology),
+        *_published(topology),
         *_directors(topology),
         *_policy(topology, paths),
         *_local_paths(topology, paths, endpoints, now),
@@ -65,6 +67,11 @@ def _features(topology: Topology) -> Iterator[str]:
     if topology.office_web_apps and topology.product == names.LYNC_2010:
         yield "office_web_apps is stated, yet lync-2010 does not publish it: its row does not apply"
     for pool in pools:
+        if not pool.single_ip and pool.access.port == pool.access.federation_port:
+            yield (
+                f"{pool.fqdn} serves clients and partners on one port, {pool.access.port}, as only a pool with one "
+                "address for its services does: `access.port` is 443 by default"
+            )
         services = [service for member in pool.members for service in (member.access, member.webconf, member.av)]
         six = any(address.version == 6 for service in services for address in service.all)
         if pool.product == names.LYNC_2010 and six:
@@ -88,11 +95,35 @@ def _addresses_and_names(topology: Topology) -> Iterator[str]:
     hosts = [inner.web.external for inner in inside if inner.web.external is not None]
     for host in dict.fromkeys(host for host in hosts if hosts.count(host) > 1):
         yield f"{host} is the external web name of several pools; each needs its own, or requests cannot be told apart"
+    masters = [pool.cms_master for pool in topology.front_end_pools if pool.cms_master is not None]
+    for front_end in topology.front_end_pools:
+        if front_end.cms and masters:
+            yield f"{front_end.fqdn} has `cms: true`, which counts for nothing: `cms_master` names {', '.join(masters)}"
     for inner in inside:
         if len(inner.members) > 1 and not inner.web.vip:
             yield f"{inner.fqdn} has several members and no `web.vip`: web services of a pool need a hardware balancer"
         if inner.web.external is not None and inner.web.external == inner.web.internal:
             yield f"{inner.fqdn} has one web name inside and outside: the external site needs a name of its own"
+
+
+def _published(topology: Topology) -> Iterator[str]:
+    """Names that are for inside alone (path document 2.7) and are published all the same."""
+    domains = topology.sip_domains
+    inner: list[DirectorPool | FrontEndPool] = [*topology.director_pools, *topology.front_end_pools]
+    told: dict[str | None, str] = {
+        pool.web.internal: "an internal web name" for pool in inner if pool.web.internal != pool.web.external
+    }
+    told |= dict.fromkeys((*topology.simple_urls.admin, *(f"admin.{d}" for d in domains)), "the administrators' name")
+    internal = (*topology.autodiscover.internal, *(f"lyncdiscoverinternal.{d}" for d in domains))
+    told |= dict.fromkeys(internal, "the name of Autodiscover inside")
+    hidden = [name for name in topology.ad_domains if not any(f".{d}".endswith(f".{name}") for d in domains)]
+    for proxy in topology.reverse_proxies:
+        for host in dict.fromkeys(entry.host for entry in proxy.publishes):
+            what = told.get(host)
+            if what is None and any(f".{host}".endswith(f".{name}") for name in hidden):
+                what = "a name of `ad_domains`"
+            if what is not None:
+                yield f"{proxy.fqdn} publishes {host}, {what}: what is for inside alone is a finding outside"
 
 
 def _directors(topology: Topology) -> Iterator[str]:
@@ -107,6 +138,9 @@ def _policy(topology: Topology, paths: tuple[Path, ...]) -> Iterator[str]:
         yield "policy.director_bypass is documented-open, yet no Director is declared: it changes nothing"
     if OTHER_FE in policy.optional_paths and policy.director_bypass != DOCUMENTED_OPEN:
         yield f"policy.optional_paths names {OTHER_FE}, which `director_bypass: documented-open` alone turns on"
+    severity = policy.severity_of(UNDECLARED_NETWORK)
+    if severity not in (None, names.OFF, "info"):
+        yield f"policy.rules sets {UNDECLARED_NETWORK} to {severity}, yet it stays info: no zone, no conclusion"
     known = {path.id: path for path in paths}
     for name in policy.optional_paths:
         if name != OTHER_FE and not known[name].applies:
@@ -127,10 +161,32 @@ def _local_paths(topology: Topology, paths: tuple[Path, ...], endpoints: Endpoin
             yield f"local path {path.id} has expired ({declared[path.id].expires}): flows after that fit it no longer"
         if not path.legs:
             yield f"local path {path.id} fits nothing: {path.why}"
+        yield from _in_vain(path, endpoints)
         for leg in path.legs:
             yield from _shadow(leg, before)
             yield from _opening(leg, endpoints)
             before.append(leg)
+
+
+def _in_vain(path: Path, endpoints: Endpoints) -> Iterator[str]:
+    """A path between ends that no firewall lies between, or with an end of which nothing is concluded."""
+    sources = {endpoints[number] for leg in path.legs for number in leg.sources}
+    destinations = {endpoints[number] for leg in path.legs for number in leg.destinations}
+    for key, ends in (("from", sources), ("to", destinations)):
+        if ends and all(end.zone == names.UNDECLARED for end in ends):
+            yield (
+                f"local path {path.id} allows nothing: the addresses of its `{key}` are in no zone, so that its flows "
+                "stay undecided; declare the network under `zones`"
+            )
+            return
+    every = sources | destinations
+    if not every:
+        return
+    zones = {end.zone for end in every}
+    nobody = len(zones) == 1 and not any(end.roles for end in every)
+    if zones <= {names.INTERNAL, names.VPN} or zones == {names.EXTERNAL} or nobody:
+        where = " and ".join(sorted(zones))
+        yield f"local path {path.id} stays in {where}, where no firewall is crossed: nothing is a finding there anyway"
 
 
 def _shadow(leg: Leg, before: list[Leg]) -> Iterator[str]:

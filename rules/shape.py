@@ -90,16 +90,20 @@ class Text:
     """Free text: one or more characters that are not all spaces, none of them a control or a direction mark."""
 
     pattern: str = r"[\s\S]*\S[\s\S]*"
-    hint: str = "text; quote numbers and dates"
+    hint: str = "text with something in it"
     lower: bool = False
 
     def read(self, node: Node, faults: Faults) -> At | None:
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            return wrong(node, faults, self.hint)
+            number = isinstance(node, Scalar) and isinstance(node.value, bool | int | float)
+            return wrong(node, faults, f"{self.hint}; quote numbers" if number else self.hint)
         text = " ".join(node.value.split())  # a block of several lines is one line in reports
+        unseen = next((char for char in text if not char.isprintable()), None)
+        if unseen is not None:
+            return wrong(node, faults, f"the same without character U+{ord(unseen):04X}, which nobody sees")
         if len(node.value) > MAX_TEXT:
             return wrong(node, faults, f"at most {MAX_TEXT} characters")
-        if not text.isprintable() or not re.fullmatch(self.pattern, text):
+        if not re.fullmatch(self.pattern, text):
             return wrong(node, faults, self.hint)
         return At(text.lower() if self.lower else text, node.mark)
 

@@ -129,6 +129,7 @@ class Variant:
     firewalls: int  # 2; 1 = external only; 0 = none declared
     three_legged: bool  # one device under both names
     single_ip: bool  # some Edge pool has its three services on one address
+    separate_ip: bool  # some Edge pool has not
     hardware: bool  # some side is hardware-balanced
     dns: bool
     scaled: bool  # some Edge pool has several members
@@ -142,7 +143,9 @@ class Variant:
         balanced = "hlb" if self.hardware else "dns-lb" if self.dns else "no-lb"
         words = [
             "three-legged" if self.three_legged else count,
-            "single-ip" if self.single_ip else "separate-ip",
+            " and ".join(
+                word for word, there in (("single-ip", self.single_ip), ("separate-ip", self.separate_ip)) if there
+            ),
             balanced,
             "nat" if self.nat else "public",
         ]
@@ -203,6 +206,7 @@ class Topology:
             firewalls=len(sides) if "external" in sides else 0,
             three_legged=bool(outer) and outer == inner,
             single_ip=any(pool.single_ip for pool in self.edge_pools),
+            separate_ip=any(not pool.single_ip for pool in self.edge_pools),
             hardware="hardware" in balancing or any(pool.vips != EdgeVips() for pool in self.edge_pools),
             dns="dns" in balancing,
             scaled=any(len(pool.members) > 1 for pool in self.edge_pools),

@@ -302,3 +302,19 @@ def test_values_in_messages_are_cut_and_harmless() -> None:
     assert "\x1b" not in found[0][2]
     found = faults(changed("product: sfb-2015", "product: " + "x" * 500))
     assert len(found[0][2]) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a\u202eb", "the same without character U+202E, which nobody sees"),
+        ("a\u200bb", "the same without character U+200B, which nobody sees"),
+        ('""', "text with something in it"),
+        ("2013", "text with something in it; quote numbers"),
+    ],
+)
+def test_a_text_that_cannot_stand_says_what_would_be_right(text: str, hint: str) -> None:
+    with pytest.raises(TopologyFaults) as told:
+        read(SITE.replace("organization: Example\n", f"organization: {text}\n").encode(), "site.yaml")
+    (fault,) = told.value.faults
+    assert fault.hint == hint

@@ -8,6 +8,7 @@ import pytest
 
 from rules.lint import config_findings
 from rules.load import load, read
+from tests.topology.plans import contoso_as, contoso_text
 from tests.topology.site import SITE, changed, site
 from tests.topology.test_model import CONTOSO
 
@@ -157,6 +158,13 @@ reverse_proxies:"""
 def test_designs_that_the_file_states(changes: list[tuple[str, str]], expected: list[str]) -> None:
     topology = read(variant(*changes).encode(), "site.yaml")
     assert sorted(finding.rule for finding in config_findings(topology)) == expected
+
+
+def test_a_site_with_both_address_plans_is_called_by_both() -> None:
+    for plan, called in (("single-ip", "single-ip and separate-ip"), ("", "separate-ip")):
+        text = contoso_text(plan).replace("\nreverse_proxies:", SECOND_POOL)
+        assert called in read(text.encode(), "site.yaml").variant().names
+    assert "single-ip" in contoso_as("single-ip").variant().names
 
 
 def test_xmpp_in_two_sites() -> None:

@@ -27,7 +27,7 @@ def local(*entries: str) -> list[str]:
 
 def test_a_file_that_means_what_it_says() -> None:
     assert remarks(load(CONTOSO), NOW) == []
-    for plan in ("single-ip", "hlb", "one-firewall"):
+    for plan in ("single-ip", "hlb", "one-firewall"):  # with one address clients and partners share a port
         assert remarks(contoso_as(plan), NOW) == []
 
 
@@ -70,6 +70,61 @@ def test_local_paths(entry: str, words: list[str]) -> None:
     assert local(entry) == words
 
 
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ("from: fe, to: dc01.contoso.net", "stays in internal, where no firewall is crossed"),
+        ("from: vpn, to: internal", "stays in internal and vpn, where no firewall is crossed"),
+        ("from: external, to: 198.51.100.7", "stays in external, where no firewall is crossed"),
+        ("from: 10.45.16.50, to: 10.45.16.51", "stays in perimeter-ext, where no firewall is crossed"),
+        ("from: edge-int, to: 10.200.0.5", "allows nothing: the addresses of its `to` are in no zone"),
+        ("from: 10.200.0.0/24, to: edge-int", "allows nothing: the addresses of its `from` are in no zone"),
+    ],
+)
+def test_local_paths_that_change_nothing(ends: str, words: str) -> None:
+    (remark,) = local(f"id: local-a, {ends}, transport: tcp, port: 9")
+    assert words in remark
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "from: 172.25.33.50, to: dc01.contoso.net",  # it crosses the internal firewall
+        "from: edge-int, to: edge-int",  # between Edge nodes some rules speak
+        "from: edge-int, to: [10.200.0.5, dc01.contoso.net]",  # one of two is declared
+        "from: rp-ext, to: edge-int",
+    ],
+)
+def test_local_paths_that_change_something(ends: str) -> None:
+    assert local(f"id: local-a, {ends}, transport: tcp, port: 9") == []
+
+
+def publishing(host: str) -> list[str]:
+    return told(("      - {host: meet.contoso.com,", f"      - {host}\n      - {{host: meet.contoso.com,"))
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("admin.contoso.com", "publishes admin.contoso.com, the administrators' name"),
+        ("admin.fabrikam.com", "publishes admin.fabrikam.com, the administrators' name"),
+        ("lyncdiscoverinternal.fabrikam.com", "the name of Autodiscover inside"),
+        ("pool01.contoso.net", "a name of `ad_domains`"),
+        ("contoso.net", "a name of `ad_domains`"),
+    ],
+)
+def test_the_proxy_publishes_what_is_for_inside(host: str, words: str) -> None:
+    """Path document 2.7: internal only, and findings when seen at the external firewall."""
+    (remark,) = publishing(host)
+    assert words in remark
+
+
+def test_the_proxy_publishes_what_it_may() -> None:
+    assert publishing("notcontoso.net") == []
+    shared = (("ad_domains: [contoso.net]", "ad_domains: [contoso.com]"),)  # the same domain inside and outside
+    assert told(*shared) == []
+
+
 def test_a_local_path_behind_another() -> None:
     wide = "id: local-wide, from: internal, to: edge-int, transport: tcp, port: 9"
     narrow = "id: local-narrow, from: fe, to: edge-int, transport: tcp, port: 9, service: tls"
@@ -101,6 +156,12 @@ def test_a_local_path_behind_another() -> None:
             "which does not apply here: belongs to the hardware-balanced plan",
         ),
         ([("optional_paths: []", "optional_paths: [int-sip-edge-to-other-fe]")], "alone turns on"),
+        (
+            [("    cms_master:", "    cms: true\n    cms_master:")],
+            "counts for nothing: `cms_master` names fe01.contoso.net",
+        ),
+        ([("fqdn: sip.contoso.com, port: 443", "fqdn: sip.contoso.com, port: 5061")], "on one port, 5061"),
+        ([("rules: {}", "rules: {undeclared-network: critical}")], "sets undeclared-network to critical, yet it stays"),
         (
             [("    federation: true", "    federation: true\n    skype_search: true")],
             "skype_search is on at an Edge older",
