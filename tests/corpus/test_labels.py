@@ -43,8 +43,8 @@ FACTS = {
 }
 
 READ_INSIDE = {"tls", "sip", "xmpp", "stun", "turn", "dtls"}
-"""Labels whose insides are read today: QUIC is known by its first bytes alone, and TLS inside mail, FTP or SOCKS is
-part of services that are not read yet."""
+"""Labels whose insides are compared: QUIC is known by its first bytes alone, and TLS inside mail, FTP or SOCKS, which
+has no label of its own, is compared with tshark's (tests/differential)."""
 
 OTHERWISE = {
     ("ja4__chrome-cloudflare-quic-with-secrets.pcapng", "alpn_selected"): "TLS 1.3 hides it; the label had the keys",

@@ -1,4 +1,5 @@
-"""Our facts beside tshark's: five-tuples, packet counts, SNI, TLS versions, SIP call ids, XMPP domains.
+"""Our facts beside tshark's: five-tuples, packet counts, services beside the edge, SNI, TLS versions, SIP call ids,
+XMPP domains.
 
 Runs over the shipped captures and over the corpus of real ones where that is present (`EDGEWARDEN_CAPTURES`, default
 `../shared/captures` beside the checkout). A difference fails unless `explained.yaml` says why ours stands, and in how
@@ -82,6 +83,8 @@ def _facts(theirs: tshark.Conversation, ours: list[dict[str, Any]]) -> Iterator[
     yield "sni", set(theirs.server_names), said("tls.client.server_name")
     yield "tls version", {VERSIONS.get(v, hex(v)) for v in theirs.server_versions}, said("tls.version")
     yield "call-id", set(theirs.call_ids), said("edgewarden.sip.call_id")
+    beside = set(tshark.SERVICES.values())
+    yield "service", theirs.services, {name for row in ours for name in get(row, "edgewarden.services") or ()} & beside
     yield "xmpp domain", set(filter(None, theirs.stream_to)), said("edgewarden.xmpp.to")
 
 
@@ -109,5 +112,6 @@ def test_there_was_something_to_compare() -> None:
     for capture in SHIPPED + corpus_captures():
         total += compare(capture).count
     print("NOTE  compared with tshark:", dict(total))
-    for what, least in {"five-tuple": 1_500, "sni": 80, "tls version": 150, "call-id": 40, "xmpp domain": 10}.items():
+    least_of = {"five-tuple": 1_500, "service": 60, "sni": 80, "tls version": 150, "call-id": 40, "xmpp domain": 10}
+    for what, least in least_of.items():
         assert total[what] >= least, f"{what}: {total[what]}"

@@ -43,6 +43,21 @@ FIELDS = (
 )
 _SEPARATOR = "\x1f"
 
+SERVICES = {
+    **{name: name for name in ("ntp", "openvpn", "snmp", "kerberos", "rdp", "smb", "smtp", "ftp", "imap", "ldap")},
+    "socks": "socks",
+    "vnc": "vnc",
+    "isakmp": "ike",
+    "wg": "wireguard",
+    "tds": "mssql",
+    "pop": "pop3",
+    "rdpudp": "rdp",
+    "cldap": "ldap",
+    "smb2": "smb",
+    "nbss": "smb",
+}
+"""tshark's name of a service beside the edge → ours. It goes by ports, too."""
+
 Ends = tuple[str, frozenset[tuple[str, int]]]
 """Transport and the unordered pair of (address, port)."""
 
@@ -56,6 +71,7 @@ class Conversation:
     server_versions: list[int] = field(default_factory=list)
     call_ids: list[str] = field(default_factory=list)
     stream_to: list[str] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -130,6 +146,8 @@ def conversations(capture: Path) -> tuple[dict[Ends, Conversation], int]:
         conversation.packets += 1
         if "icmp" in frame.layers or "icmpv6" in frame.layers:
             continue  # what an error quotes was said before
+        if "nbdgm" not in frame.layers:  # NetBIOS datagrams carry announcements in the form of SMB
+            conversation.services |= {SERVICES[layer] for layer in frame.layers if layer in SERVICES}
         for layer in ("tls", "dtls"):
             conversation.server_names += frame.values.get(f"{layer}.handshake.extensions_server_name", [])
             if "2" in frame.values.get(f"{layer}.handshake.type", []):
