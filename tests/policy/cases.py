@@ -10,7 +10,7 @@ row without it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -98,8 +98,11 @@ def certificate(subject: str, *names: str, issuer: str = "public ca") -> Certifi
     return Certificate(f"hash of {subject}", subject, (subject, *names), issuer)
 
 
+ACCESS: Final = certificate("sip.contoso.com", "webcon.contoso.com", "sip.fabrikam.com", "contoso.com")
+PARTNER: Final = certificate("sip.litware.com")
+
 CERTIFICATES: Final = {
-    "access": certificate("sip.contoso.com", "webcon.contoso.com", "sip.fabrikam.com", "contoso.com"),
+    "access": ACCESS,
     "edge inside": certificate("lsedge.contoso.net", issuer="contoso private ca"),
     "edge member": certificate("edge02.contoso.net", issuer="contoso private ca"),
     "proxy": certificate(
@@ -110,7 +113,7 @@ CERTIFICATES: Final = {
     "proxy, wildcard beside": certificate("webext.contoso.com", "*.contoso.com"),
     "front end": certificate("pool01.contoso.net", "fe01.contoso.net", "sip.contoso.com"),
     "director": certificate("dirpool01.contoso.net", "dir01.contoso.net"),
-    "partner": certificate("sip.litware.com"),
+    "partner": PARTNER,
     "stranger": certificate("mail.adatum.example"),
     "stranger, private": certificate("mail.adatum.example", issuer="contoso private ca"),
     "wildcard": certificate("*.contoso.com"),
@@ -118,6 +121,9 @@ CERTIFICATES: Final = {
     "edge inside, wildcard beside": certificate("lsedge.contoso.net", "*.contoso.net"),
     "access, self-signed": certificate("sip.contoso.com", "webcon.contoso.com", issuer="sip.contoso.com"),
     "access, private": certificate("sip.contoso.com", "webcon.contoso.com", issuer="contoso private ca"),
+    "access, no list": replace(ACCESS, revocation_list=False),
+    "access, with list": replace(ACCESS, revocation_list=True),
+    "partner, no list": replace(PARTNER, revocation_list=False),
 }  # fmt: skip
 """By whom they are shown in the path document's section 5.1, and changes of those."""
 
