@@ -2,5 +2,5 @@
 
 Strategy: a rule is a function over `rules.facts.Facts`, entered in `rules.registry` with its papers. To add one:
 write it in the file of its section, take its id out of `rules.catalogue.NOT_BUILT`, and give it a flow that trips it
-and a near miss in tests/policy/test_rules.py; tests fail until all three stand.
+and a near miss in tests/policy/tables; tests fail until all three stand.
 """

@@ -36,7 +36,7 @@ NO_CLEAN_SCENARIO = {
     "int-foreign-meeting-out": "the same flows fit ext-foreign-meeting-out, which comes first",
 }
 
-_HLB_SITE = "contoso is not balanced by hardware; tests/policy/test_balancing.py has that site"
+_HLB_SITE = "contoso is not balanced by hardware; tests/policy/tables/rules/balancing.yaml has that site"
 NO_BREAKING_SCENARIO = {
     "hlb-internal-vip-webconf": _HLB_SITE,
     "hlb-internal-vip-xmpp": _HLB_SITE,
@@ -45,13 +45,13 @@ NO_BREAKING_SCENARIO = {
     "hlb-av-snat": _HLB_SITE,
     "federation-partner-not-allowed": "contoso admits partners that it does not list; tests/sites/northwind does not",
     "federation-disabled-5061": "contoso federates; an Edge pool of tests/sites/fourthcoffee does not",
-    "client-on-federation-port": "silenced by mtls-client-cert-missing wherever that is on; tests/policy/test_rules.py",
-    "xmpp-unsupported-version": "contoso has XMPP; tests/policy/test_rules.py has a site of 2019",
-    "owas-in-perimeter": "contoso's stands inside; tests/policy/test_rules.py moves it",
-    "cert-private-ca-edge-external": "contoso names no private authority; tests/policy/test_details.py does",
-    "reverse-proxy-host-rewritten": "a made proxy forwards what it was asked for; tests/policy/test_details.py",
+    "client-on-federation-port": "silenced by mtls-client-cert-missing wherever that is on; tests/policy/tables/rules",
+    "xmpp-unsupported-version": "contoso has XMPP; tests/policy/tables/rules/xmpp.yaml has a site of 2019",
+    "owas-in-perimeter": "contoso's stands inside; tests/policy/tables/rules/bypass.yaml moves it",
+    "cert-private-ca-edge-external": "contoso names no private authority; a site of tests/policy/tables/rules does",
+    "reverse-proxy-host-rewritten": "a made proxy forwards what it was asked for; tests/policy/tables/rules",
     **{
-        rule: "shown by several flows together; tests/policy/test_correlate.py"
+        rule: "shown by several flows together; tests/policy/tables/joined.yaml"
         for rule, entry in registered().items()
         if not entry.single
     },

@@ -6,7 +6,10 @@ What cannot be shown is named with its reason, and a test fails when such an exc
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,15 @@ def test_each_path_has_a_flow_and_a_near_miss(path: str) -> None:
     for case in fits:
         assert any(each.id == path and each.applies for each in bench(case.get("site", "contoso")).site.paths), case
         assert case.get("say", "nothing") != "nothing", f"{case.where}: its service is to be confirmed"
+
+
+def test_the_table_of_all_rules_is_printed() -> None:
+    tool = Path(__file__).parents[2] / "tools" / "rule_tests.py"
+    done = subprocess.run([sys.executable, str(tool)], capture_output=True, text=True, timeout=60, check=True)
+    lines = [line.split(" | ") for line in done.stdout.splitlines()[2:]]
+    assert [line[0].strip("| `") for line in lines] == [entry.id for entry in catalogue()]
+    counted = {line[0].strip("| `"): (int(line[3]), int(line[4])) for line in lines}
+    assert all(bool(trips and near) is entry.built for entry in catalogue() for trips, near in (counted[entry.id],))
 
 
 def test_tables_name_what_exists() -> None:

@@ -20,7 +20,7 @@ from rules.site_policy import RuleSeverity
 from rules.topology import Topology, WebServices
 from rules.verdict import End
 from tests.policy.flows import contoso, split
-from tests.policy.test_balancing import balanced
+from tests.policy.variants import balanced
 
 SECOND = 1_000_000_000
 NOW = 1_795_338_000 * SECOND

@@ -18,8 +18,8 @@ from rules.facts import Site
 from rules.sights import Sight
 from rules.topology import Topology
 from tests.policy.flows import contoso
-from tests.policy.test_balancing import balanced
 from tests.policy.test_correlate import INSIDE, ISN, NOW, OUTSIDE, SECOND, sight, told
+from tests.policy.variants import balanced
 
 BEHIND = 4  # between balancer and nodes, at the external firewall
 

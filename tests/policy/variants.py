@@ -9,11 +9,19 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from rules.components import Balancers, EdgeMember, Office365, PortRange, Provider, Translated
+from rules.components import (
+    Balancers,
+    EdgeMember,
+    EdgeVips,
+    LoadBalancing,
+    Office365,
+    PortRange,
+    Provider,
+    Translated,
+)
 from rules.site_policy import LocalPath, RuleSeverity, Selector
 from rules.topology import Sensor, Topology, WebServices
 from tests.policy.flows import contoso
-from tests.policy.test_balancing import balanced
 from tests.topology.plans import contoso_as
 
 
@@ -81,6 +89,34 @@ def _owas_outside() -> Topology:
     topology = contoso()
     farm = replace(topology.office_web_apps[0], address=(ip_address("203.0.113.60"),))
     return replace(topology, office_web_apps=(farm,))
+
+
+def _public(text: str) -> Translated:
+    return Translated((ip_address(text),))
+
+
+def balanced() -> Topology:
+    """By hardware: public addresses on nodes and balancer, which has addresses of its own."""
+    topology = contoso()
+    pool = topology.edge_pools[0]
+    nodes = (
+        replace(
+            member,
+            access=_public(f"203.0.113.{12 + n}"),
+            webconf=_public(f"203.0.113.{22 + n}"),
+            av=_public(f"203.0.113.{32 + n}"),
+        )
+        for n, member in enumerate(pool.members)
+    )
+    vips = EdgeVips(
+        _public("203.0.113.10"), _public("203.0.113.20"), _public("203.0.113.30"), (ip_address("172.25.33.9"),)
+    )
+    return replace(
+        topology,
+        edge_pools=(replace(pool, members=tuple(nodes), vips=vips),),
+        load_balancing=LoadBalancing("hardware", "hardware"),
+        lb=Balancers((ip_address("203.0.113.9"),), (ip_address("172.25.33.8"),), (ip_address("203.0.113.8"),)),
+    )
 
 
 def _behind() -> Topology:
