@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from rules.catalogue import Entry, catalogue
-from rules.explain import meaning, variants
+from rules.explain import meaning, shown_ends, variants
 from rules.keys import EDGE_POOL, WEB
 from rules.names import PRODUCTS
-from rules.paths import SHOWN
 from rules.remedies import REMEDIES
 from rules.rows import LegSpec, Row, table
 from rules.shape import Key, Keys
 from rules.silence import silenced_by
 from rules.sources import titles
 from rules.switches import off_because
+from rules.words import MEANT
 
 _HEAD: Final = """\
 # The policy
@@ -41,7 +41,7 @@ def policy_document() -> str:
         "",
         f"Version {table().version}: {len(table().rows)} paths, {len(catalogue())} rules.",
     ]
-    lines += ["", "## Paths", "", *_settable()]
+    lines += ["", "## Paths", "", *_settable(), "", *_words()]
     for position, title in _POSITIONS.items():
         lines += ["", f"### {title}"]
         for row in table().rows:
@@ -74,6 +74,17 @@ def _settable() -> Iterator[str]:
     for name, key in named.items():
         default = ", ".join(map(str, key.default)) if isinstance(key.default, list) else key.default
         yield f"| `{name}` | {key.about} | {'as said' if default is None else default} |"
+
+
+def _words() -> Iterator[str]:
+    """The words at the ends of rows."""
+    yield "Whom a word at the end of a path means; `edgewarden policy explain WORD --topology topology.yaml` says who"
+    yield "that is on your site, and `policy ask` takes it:"
+    yield ""
+    yield "| Word | Means |"
+    yield "|---|---|"
+    for word in sorted({word for row in table().rows for leg in row.legs for word in shown_ends(leg)}):
+        yield f"| `{word}` | {MEANT[word]} |"
 
 
 def _key_name(word: str) -> str:
@@ -116,7 +127,7 @@ def _row(row: Row) -> Iterator[str]:
 
 
 def _leg(leg: LegSpec) -> str:
-    source, destination = (SHOWN.get(word, word) for word in (leg.source, leg.destination))
+    source, destination = shown_ends(leg)
     ports = f" {_ports(leg.ports)}" if leg.ports else ""
     origin = f", from ports {_ports(leg.source_ports)}" if leg.source_ports else ""
     spoken = "" if leg.service == "any" else f", {leg.service}"
@@ -155,11 +166,10 @@ def _rule(entry: Entry) -> Iterator[str]:
     silencers = [other.id for other in catalogue() if entry.id in silenced_by(other.id)]
     if silencers:
         yield f"- yields to: {_named(silencers)}"
-    if entry.rule is not None:
-        for name, ids in entry.rule.controls:
-            yield f"- {name}: {', '.join(ids)}"
-        if entry.rule.sources:
-            yield f"- documents: {', '.join(f'`{code}`' for code in entry.rule.sources)}"
+    for name, ids in entry.controls:
+        yield f"- {name}: {', '.join(ids)}"
+    if entry.sources:
+        yield f"- documents: {', '.join(f'`{code}`' for code in entry.sources)}"
     yield f"- remedy: {REMEDIES[entry.id]}"
 
 

@@ -33,6 +33,7 @@ from rules.checks import (  # noqa: F401  (importing enters their rules)
     web,
     xmpp,
 )
+from rules.controls import crosswalk
 from rules.registry import Rule, registered
 from rules.rows import table
 from rules.silence import silenced_by
@@ -75,14 +76,26 @@ _XF: Final = ("external",)
 _IF: Final = ("internal",)
 _CONFIG: Final = ("config",)
 
-FROM_TOPOLOGY: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "director-missing": ("info", _CONFIG),
-    "edge-same-subnet": ("high", (*_CONFIG, *_BOTH)),
-    "lb-mixed-mode": ("high", (*_CONFIG, *_BOTH)),
-    "hlb-with-nat": ("high", (*_CONFIG, *_XF)),
-    "xmpp-invalid-negotiation-config": ("low", _CONFIG),
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What stands beside a rule that no function judges."""
+
+    severity: str
+    positions: tuple[str, ...]
+    sources: tuple[str, ...]
+    controls: tuple[str, ...]  # ids of NIST SP 800-53 revision 5
+    why: str = "answered from the topology file: `topology check`"
+
+
+FROM_TOPOLOGY: Final[dict[str, Papers]] = {
+    "director-missing": Papers("info", _CONFIG, ("DIROV",), ("SC-7(8)",)),
+    "edge-same-subnet": Papers("high", (*_CONFIG, *_BOTH), ("HLBREQ", "NIC", "BLOG-SUBNET"), ("AC-4", "SC-7")),
+    "lb-mixed-mode": Papers("high", (*_CONFIG, *_BOTH), ("COMP", "LBREQ"), ("CM-6",)),
+    "hlb-with-nat": Papers("high", (*_CONFIG, *_XF), ("HLBREQ", "SFB-ENV"), ("CM-6",)),
+    "xmpp-invalid-negotiation-config": Papers("low", _CONFIG, ("XNEG",), ("CM-6", "SC-8")),
 }
-"""Rules that `topology check` answers without traffic: id → (severity, positions)."""
+"""Rules that `topology check` answers without traffic."""
 
 _CORE: Final = "the core does not report"
 
@@ -91,16 +104,20 @@ NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
 }
 """Rules to come: id → (severity, positions, what they lack)."""
 
-NOT_OBSERVABLE: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "vpn-split-signalling-media": (
+NOT_OBSERVABLE: Final[dict[str, Papers]] = {
+    "vpn-split-signalling-media": Papers(
         "medium",
         ("external", "vpn"),
+        ("CAC", "NH-VPN"),
+        ("SC-7", "CM-6"),
         "a client has one address in the tunnel and another on the Internet, and its signalling is encrypted: nothing "
         "on the wire says that both are the same client",
     ),
-    "sensor-blind": (
+    "sensor-blind": Papers(
         "info",
         ("external", "internal", "lan", "vpn"),
+        (),
+        ("SI-4",),
         "no flow can show it: `paths` of a result lists each row that applies and how often it was used",
     ),
 }
@@ -116,6 +133,8 @@ class Entry:
     positions: tuple[str, ...]
     rule: Rule | None  # None: not judged on flows
     why: str  # of a rule that is not: what it needs; "" otherwise
+    sources: tuple[str, ...] = ()
+    controls: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (catalogue, control ids)
 
     @property
     def built(self) -> bool:
@@ -130,15 +149,12 @@ def catalogue() -> tuple[Entry, ...]:
     for rule_id in ORDER:
         if rule_id in rules:
             found = rules[rule_id]
-            entries.append(Entry(rule_id, found.severity, found.positions, found, ""))
-        elif rule_id in FROM_TOPOLOGY:
-            severity, positions = FROM_TOPOLOGY[rule_id]
-            entries.append(
-                Entry(rule_id, severity, positions, None, "answered from the topology file: `topology check`")
-            )
-        elif rule_id in NOT_OBSERVABLE:
-            severity, positions, why = NOT_OBSERVABLE[rule_id]
-            entries.append(Entry(rule_id, severity, positions, None, why))
+            papers = (found.sources, found.controls)
+            entries.append(Entry(rule_id, found.severity, found.positions, found, "", *papers))
+        elif rule_id in FROM_TOPOLOGY or rule_id in NOT_OBSERVABLE:
+            known = FROM_TOPOLOGY.get(rule_id) or NOT_OBSERVABLE[rule_id]
+            controls = crosswalk(known.controls)
+            entries.append(Entry(rule_id, known.severity, known.positions, None, known.why, known.sources, controls))
         else:
             severity, positions, lacks = NOT_BUILT[rule_id]
             entries.append(Entry(rule_id, severity, positions, None, f"not built yet: {lacks}"))
@@ -179,8 +195,8 @@ def severity_of(rule: Rule, topology: Topology | None) -> str:
 
 
 def controls_of(rule_id: str) -> dict[str, list[str]]:
-    """Control ids of a built rule by catalogue name; empty for a rule that is not judged on flows."""
-    found = registered().get(rule_id)
+    """Control ids of a rule by catalogue name."""
+    found = next((entry for entry in catalogue() if entry.id == rule_id), None)
     return {} if found is None else {name: list(ids) for name, ids in found.controls}
 
 

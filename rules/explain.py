@@ -12,15 +12,19 @@ from typing import Any
 from rules import names
 from rules.catalogue import Entry, catalogue, severity_of
 from rules.components import PortRange
-from rules.endpoints import Endpoints
+from rules.endpoints import Endpoint, Endpoints
+from rules.facts import Site
+from rules.meant import UnknownEnd, means
 from rules.paths import SHOWN, Leg, Path, derive
 from rules.reach import Members
 from rules.remedies import MEANINGS, REMEDIES
-from rules.rows import Row, table
+from rules.rows import LegSpec, Row, table
 from rules.silence import silenced_by
+from rules.sources import titles
 from rules.switches import off_because, plan_in_words
 from rules.topology import Topology
 from rules.transports import PORTED, TRANSPORTS, transport_number
+from rules.words import MEANT
 
 _WIDTH = 100
 _MOST = 12  # addresses named at one end of a row
@@ -36,7 +40,8 @@ def policy_list(topology: Topology) -> dict[str, Any]:
 
 
 def policy_explain(wanted: str, topology: Topology | None = None) -> str:
-    """One row, local path or rule in words, as it stands on the site if one is given. KeyError for an unknown id."""
+    """One row, local path or rule in words, or whom a word of the rows means, as it stands on the site if one is given.
+    KeyError for an unknown id."""
     entry = next((e for e in catalogue() if e.id == wanted), None)
     if entry is not None:
         return _explain_rule(entry, topology)
@@ -48,7 +53,7 @@ def policy_explain(wanted: str, topology: Topology | None = None) -> str:
             return _explain_path(path, row, endpoints)
     if row is not None:
         return _explain_row(row)
-    raise KeyError(wanted)
+    return _explain_word(wanted, topology)
 
 
 def port_list(ports: tuple[PortRange, ...]) -> list[int | str]:
@@ -129,12 +134,40 @@ def _explain_rule(entry: Entry, topology: Topology | None) -> str:
     silencers = [e.id for e in catalogue() if entry.id in silenced_by(e.id)]
     if silencers:
         lines.append(_hanging("yields to: ", ", ".join(silencers)))
-    if entry.rule is not None:
-        if entry.rule.sources:
-            lines.append(_hanging("sources:   ", ", ".join(entry.rule.sources)))
-        for catalogue_name, controls in entry.rule.controls:
-            lines.append(_hanging("controls:  ", f"{catalogue_name} {', '.join(controls)}"))
+    known = titles()
+    for code in entry.sources:
+        lines.append(_hanging("document:  ", f"{code}, {known[code]}" if code in known else code))
+    for catalogue_name, controls in entry.controls:
+        lines.append(_hanging("controls:  ", f"{catalogue_name} {', '.join(controls)}"))
     return "\n".join(lines) + "\n"
+
+
+def _explain_word(word: str, topology: Topology | None) -> str:
+    lines = [f"{word}: an end of rows", "", _paragraph(MEANT[word][0].upper() + MEANT[word][1:] + "."), ""]
+    at = [row.id for row in table().rows if any(word in shown_ends(leg) for leg in row.legs)]
+    if topology is not None:
+        site = Site(topology)
+        try:
+            lines.append(_hanging("here:      ", _some([_place(end) for end in means(word, site)])))
+        except UnknownEnd as nobody:
+            lines.append(_hanging("here:      ", str(nobody)))
+    return "\n".join([*lines, _hanging("rows:      ", ", ".join(at))]) + "\n"
+
+
+def _place(end: Endpoint) -> str:
+    if end.network is None:
+        return "the Internet"
+    where = end.network.network_address if end.network.num_addresses == 1 else end.network
+    return f"{end.component} {where}" if end.component else str(where)
+
+
+def _some(told: list[str]) -> str:
+    return ", ".join(told[:_MOST]) + (f" and {len(told) - _MOST} more" if len(told) > _MOST else "")
+
+
+def shown_ends(leg: LegSpec) -> tuple[str, str]:
+    """As the list shows them."""
+    return SHOWN.get(leg.source, leg.source), SHOWN.get(leg.destination, leg.destination)
 
 
 def _explain_path(path: Path, row: Row | None, endpoints: Endpoints) -> str:
@@ -172,8 +205,7 @@ def _own_addresses(members: Iterable[Members], endpoints: Endpoints) -> str:
     ends = [endpoints[number] for number in numbers]
     if not all(end.own and end.network is not None for end in ends):
         return ""
-    told = [f"{end.component or 'no name'} {end.network.network_address}" for end in ends if end.network is not None]
-    return ", ".join(told[:_MOST]) + (f" and {len(told) - _MOST} more" if len(told) > _MOST else "")
+    return _some([f"{end.component or 'no name'} {end.network.network_address}" for end in ends if end.network])
 
 
 def _explain_row(row: Row) -> str:
@@ -181,8 +213,7 @@ def _explain_row(row: Row) -> str:
     if row.purpose:
         lines += [_paragraph(row.purpose[0].upper() + row.purpose[1:] + "."), ""]
     for leg in row.legs:
-        ends = (SHOWN.get(leg.source, leg.source), SHOWN.get(leg.destination, leg.destination))
-        lines += _path_lines(row.position, *ends, row.initiator)
+        lines += _path_lines(row.position, *shown_ends(leg), row.initiator)
         lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
         if leg.source_ports:
             lines.append(f"from ports:  {', '.join(str(p) for p in leg.source_ports)}")
@@ -226,8 +257,8 @@ def _path_lines(position: str, source: str, destination: str, initiator: str) ->
 def _document_lines(row: Row | None) -> list[str]:
     if row is None:
         return []
-    titles = table().documents
-    return [_hanging("documents:   ", f"{code}, {titles[code]}") for code in row.documents]
+    known = table().documents
+    return [_hanging("documents:   ", f"{code}, {known[code]}") for code in row.documents]
 
 
 def _hanging(label: str, text: str) -> str:

@@ -8,7 +8,7 @@ listeners still tell who opened a flow that was joined late. Local paths come la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,13 +155,12 @@ def _row_path(reach: Reach, row: Row) -> Path:
             if not found:
                 reasons.append("no address on this site plays that part")
             legs.extend(found)
-    first = row.legs[0]
     ports = _display_ports(topology, row)
     return Path(
         id=row.id,
         position=row.position,
-        source=SHOWN.get(first.source, first.source),
-        destination=SHOWN.get(first.destination, first.destination),
+        source=_either(leg.source for leg in row.legs),
+        destination=_either(leg.destination for leg in row.legs),
         transport="/".join(dict.fromkeys(leg.transport for leg in row.legs)),
         ports=ports,
         service="/".join(dict.fromkeys(leg.service for leg in row.legs)),
@@ -173,6 +172,11 @@ def _row_path(reach: Reach, row: Row) -> Path:
         purpose=row.purpose,
         documents=row.documents,
     )
+
+
+def _either(words: Iterable[str]) -> str:
+    """The ends of a row of several shapes, each once."""
+    return " or ".join(dict.fromkeys(SHOWN.get(word, word) for word in words))
 
 
 def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterator[Leg]:

@@ -144,7 +144,7 @@ def _row(
         order=places[row_id],
         position=str(entry["position"]),
         initiator=str(entry["initiator"]),
-        legs=tuple(leg for part in parts for leg in part.legs) or tuple(_leg(row_id, common | leg) for leg in written),
+        legs=_legs_of(parts, balanced=written == "balanced") or tuple(_leg(row_id, common | leg) for leg in written),
         parts=parts,
         products=tuple(products[code] for code in entry["products"]) if "products" in entry else names.PRODUCTS,
         needs=tuple(entry.get("needs", ())),
@@ -155,6 +155,13 @@ def _row(
         documents=tuple(entry["documents"]),
         purpose=str(entry.get("purpose", "")),
     )
+
+
+def _legs_of(parts: tuple[Row, ...], *, balanced: bool) -> tuple[LegSpec, ...]:
+    """What a row over others is described by. Behind a balancer that is the balancer's own way to the nodes; who else
+    comes there came through it with an address of his own."""
+    legs = (leg for part in parts for leg in part.legs)
+    return tuple(dict.fromkeys(leg for leg in legs if not balanced or leg.source == "balancer"))
 
 
 _NODE_OF: Final[Mapping[str, str]] = {

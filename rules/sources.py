@@ -13,6 +13,7 @@ from rules.rows import table
 
 CITED: Final[Mapping[str, str]] = {
     "AUTH": "User and client authentication",
+    "BLOG-SUBNET": "An Edge Server with one subnet (field practice)",
     "C-EXT": "Certificate requirements for external user access",
     "C-HLB": "Certificate summary: scaled consolidated edge with hardware load balancers",
     "C-INFRA": "Certificate infrastructure requirements",
@@ -25,6 +26,7 @@ CITED: Final[Mapping[str, str]] = {
     "COMP": "Components required for external user access",
     "CONF": "Components and topologies for conferencing",
     "CSSVC": "Get-CsService for address book management",
+    "CAC": "Overview of call admission control",
     "DIROV": "Overview of the Director",
     "FEDDOM": "Configure support for allowed external domains",
     "IPS": "IP and networking protocol support",

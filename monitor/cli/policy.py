@@ -40,12 +40,12 @@ def add(commands: Any) -> None:
         groups,
         "explain",
         run_explain,
-        summary="one row or rule in words",
+        summary="one row, rule or word of rows",
         description="What it means, where it comes from and how it stands on the site, when a topology is given.",
         example="edgewarden policy explain ext-access-client-sip",
     )
     add_topology(explain, "$EDGEWARDEN_TOPOLOGY; without one the row or rule alone")
-    explain.add_argument("id", metavar="ID", help="of a row or rule, as `policy list` names it")
+    explain.add_argument("id", metavar="ID", help="of a row, a rule or an end of rows, as `policy list` names it")
     add_output(explain, "the explanation")
     question = command(
         groups,
@@ -148,7 +148,7 @@ def run_explain(arguments: argparse.Namespace, messages: Messages) -> int:
         text = policy_explain(arguments.id, topology)
     except KeyError:
         raise OperatorMistake(
-            f"'{arguments.id}' is neither a row nor a rule (edgewarden policy list names all)"
+            f"'{arguments.id}' is neither a row, a rule nor a word of rows (edgewarden policy list names all)"
         ) from None
     with Output(arguments.output) as out:
         out.write_text(text.rstrip("\n") + "\n")

@@ -13,11 +13,14 @@ from reports.policy_tables import policy_csv, policy_markdown
 from rules.catalogue import RULE_IDS
 from rules.components import PortRange
 from rules.explain import policy_explain, policy_list
+from rules.reach import WEB_WORDS, WORDS
 from rules.rows import table
 from rules.site_policy import LocalPath, Policy, RuleSeverity, Selector
 from rules.topology import Topology
+from rules.words import MEANT
 from tests.policy.flows import contoso
 from tests.policy.test_paths import LYNC_2013
+from tests.policy.variants import site
 from tests.topology.plans import contoso_as
 
 
@@ -87,6 +90,42 @@ def test_an_explanation_says_what_matters() -> None:
     assert "does not apply here" in off
     assert "public_im is off" in off
     assert "no flow can show it" in policy_explain("sensor-blind")
+
+
+def test_every_word_of_the_rows_is_told() -> None:
+    assert set(MEANT) == WORDS | WEB_WORDS
+    for word in MEANT:
+        assert policy_explain(word).startswith(f"{word}: an end of rows\n")
+    here = " ".join(policy_explain("fe-or-sba", contoso()).split())
+    assert "Front Ends, Standard Edition servers and branch appliances." in here
+    assert "fe03.contoso.net 192.168.10.92, sba01.contoso.net 192.168.30.10" in here
+    assert "rows: int-av-auth" in here
+
+
+def test_a_row_of_several_shapes_names_all_its_ends() -> None:
+    """What nodes open behind a balancer is the access address's and the A/V address's; the balancer's leg runs from it
+    to the nodes, on the ports of the virtual addresses outside."""
+    paths = {path["id"]: path for path in policy_list(site("behind"))["paths"]}
+    outbound, leg = paths["ext-hlb-node-outbound"], paths["ext-hlb-leg"]
+    assert outbound["source"] == "edge-ext-access or edge-ext-av"
+    assert leg["source"] == "balancer"
+    assert leg["destination"] == "edge-ext-access or edge-ext-webconf or edge-ext-av"
+    assert sorted(leg["ports"]) == [443, 3478, 5061, 5269]
+
+
+def test_rules_that_the_file_answers_have_their_papers() -> None:
+    """As sections 3.1 to 3.6 of the rule list cite them."""
+    for rule, code in (
+        ("director-missing", "DIROV, Overview of the Director"),
+        ("edge-same-subnet", "NIC, Set up network interfaces for Edge Servers"),
+        ("lb-mixed-mode", "LBREQ, Load balancing requirements"),
+        ("hlb-with-nat", "SFB-ENV, Edge Server environmental requirements"),
+        ("xmpp-invalid-negotiation-config", "XNEG, Negotiation settings"),
+        ("vpn-split-signalling-media", "CAC, Overview of call admission control"),
+    ):
+        told = policy_explain(rule)
+        assert f"document:  {code}" in told
+        assert "controls:  nist-800-53 " in told
 
 
 def hostile() -> Topology:
