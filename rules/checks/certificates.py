@@ -112,7 +112,7 @@ def _private(facts: Facts, certificate: Certificate) -> bool:
     text="The proxy's outer address shows an inside server's certificate: it passes TLS through where it should end "
     "it, look at the request and open a session of its own.",
     sources=("RPREQ", "RPRULE", "C-INT"),
-    controls=("AC-4", "SC-7(8)"),
+    controls=("AC-4", "SC-7"),
     subject=_of_server,
     join=passed_through,
 )

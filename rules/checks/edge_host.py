@@ -45,7 +45,7 @@ def edge_to_internal_unlisted(facts: Facts) -> str | None:
     text="An Edge asks a name server inside. It works, but is advised against: an Edge should resolve outside or by "
     "its hosts file. The optional row `int-edge-dns` permits it.",
     sources=("NIC",),
-    controls=("SC-7(5)", "SC-20"),
+    controls=("SC-7(5)", "SC-22"),
     only_misses_a_row=True,
     about_opener=True,
 )

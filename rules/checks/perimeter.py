@@ -56,7 +56,7 @@ def _director_bypass_severity(topology: Topology) -> str:
     "Unauthenticated traffic is meant to end at the Director; `director_bypass: documented-open` notes it as "
     "info instead.",
     sources=("COMP", "TOPO", "AUTH", "P-DIR1"),
-    controls=("AC-4", "SC-7(5)", "SC-7(8)"),
+    controls=("AC-4", "SC-7(5)"),
     only_misses_a_row=True,
     about_opener=True,
     even_on=(OTHER_FE,),
@@ -84,7 +84,7 @@ def director_bypass_sip(facts: Facts) -> str | None:
     text="Web services inside are addressed without the reverse proxy: from the Internet, or from a perimeter host "
     "other than the proxy on the ports of the external web site.",
     sources=("P-RP", "COMP"),
-    controls=("AC-4", "SC-7", "SC-7(8)"),
+    controls=("AC-4", "SC-7"),
     only_misses_a_row=True,
     about_opener=True,
 )
@@ -111,7 +111,7 @@ def reverse_proxy_bypass(facts: Facts) -> str | None:
     text="A connection for the external web site arrives with the client's own address: something forwards by "
     "address translation where a proxy should end the connection and open a new one.",
     sources=("RPREQ", "RPRULE"),
-    controls=("AC-4", "SC-7(8)"),
+    controls=("AC-4", "SC-7"),
     about_opener=True,
 )
 def reverse_proxy_nat_forward(facts: Facts) -> str | None:

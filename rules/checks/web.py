@@ -66,7 +66,7 @@ def internal_web_fqdn_exposed(facts: Facts) -> str | None:
     "document of the Autodiscover service belongs. A refusal has no content of the site and is none. The first answer "
     "of a connection tells.",
     sources=("P-RP", "P-AD"),
-    controls=("SC-8", "AC-17", "CM-7"),
+    controls=("SC-8", "CM-7"),
 )
 def reverse_proxy_http_content(facts: Facts) -> str | None:
     if not _at_proxy(facts) or facts.port != 80 or facts.source.zone != names.EXTERNAL:
@@ -115,7 +115,7 @@ def external_web_fqdn_from_inside(facts: Facts) -> str | None:
     positions=("internal", "lan"),
     text="A client uses the Mobility service on a server itself. All of it passes the reverse proxy, from inside too.",
     sources=("MOBT",),
-    controls=("AC-4", "SC-7(8)"),
+    controls=("AC-4", "SC-7"),
     about_opener=True,
     names_ends=True,
 )
@@ -137,7 +137,7 @@ def mobility_not_via_proxy(facts: Facts) -> str | None:
     text="The proxy sends a simple URL or Autodiscover to a Front End although a Director is deployed. Both are "
     "published to the Director.",
     sources=("SURL", "MOBTOP", "DIRSCN"),
-    controls=("AC-4", "SC-7(8)"),
+    controls=("AC-4", "SC-7"),
     about_opener=True,
 )
 def director_bypass_web(facts: Facts) -> str | None:

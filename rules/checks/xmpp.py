@@ -56,7 +56,7 @@ def _listed(partner: XmppPartner, endpoint: Endpoint) -> bool:
     text="An XMPP stream at the Edge's proxy names a domain that is no configured partner, comes from an address "
     "that the partner does not list, or names nobody and comes from an address that no partner lists.",
     sources=("COMP", "XCFG", "RFC 6120 §4.7"),
-    controls=("AC-4", "AC-17", "CA-3"),
+    controls=("AC-4", "CA-3"),
     subject=_subject,
 )
 def xmpp_partner_not_configured(facts: Facts) -> str | None:

@@ -107,7 +107,9 @@ def test_papers_of_built_rules() -> None:
     for rule in registered().values():
         assert rule.text.endswith(".")
         assert rule.id in ("unlisted-path", "undeclared-network") or rule.sources
-        assert set(dict(rule.controls)) == {"nist-800-53", "pci-dss-4", "iso-27001-2022", "cis-8.1"}
+        # NIST's own, and ISO's for each; PCI DSS and CIS do not have all of them.
+        named = set(dict(rule.controls))
+        assert {"nist-800-53", "iso-27001-2022"} <= named <= {"nist-800-53", "pci-dss-4", "iso-27001-2022", "cis-8.1"}
         assert all(ids for _, ids in rule.controls)
 
 
