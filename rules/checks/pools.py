@@ -101,7 +101,8 @@ def _showing(site: Site, sight: Sight) -> tuple[str, int, bool, str, str] | None
     severity="medium",
     positions=("external",),
     text="Members of an Edge pool show different certificates for the same service. All members have the same one, "
-    "with the same key.",
+    "with the same key. Compared is the one that each began to show last: a renewal is told from this when it has "
+    "reached every member.",
     sources=("C-HLB", "C-PLAN", "C-EXT"),
     controls=("SC-17", "CM-6"),
     keeps=Keeping(_showing),
@@ -114,18 +115,15 @@ def cert_differs_in_pool(sights: Sights) -> Iterator[Joined]:
             pool, on_port, access, member, certificate = found
             shown[pool, on_port, access][member].setdefault(certificate, sight)
     for (pool_name, port, _), members in sorted(shown.items()):
-        ordered = sorted(members)
-        for number, one in enumerate(ordered):
-            # One that was renewed shows two; that its old one is gone elsewhere proves no difference.
-            other = next((o for o in ordered[number + 1 :] if members[one].keys().isdisjoint(members[o])), None)
-            if other is not None:
-                flows = (*members[one].values(), *members[other].values())
-                yield Joined(
-                    f"{one} and {other} of {pool_name} show different certificates on TCP {port}: "
-                    "install the same one on every member.",
-                    flows,
-                )
-                break
+        newest = {member: next(reversed(found)) for member, found in sorted(members.items())}
+        one = next(iter(newest))
+        other = next((member for member in newest if newest[member] != newest[one]), None)
+        if other is not None:
+            yield Joined(
+                f"{one} and {other} of {pool_name} show different certificates on TCP {port}: "
+                "install the same one on every member.",
+                (*members[one].values(), *members[other].values()),
+            )
 
 
 def _asked_by_proxy(site: Site, sight: Sight) -> tuple[str, str] | None:
