@@ -1,8 +1,8 @@
 """Flows as their sensors saw them, side by side: what a rule over several flows may see, and what it says.
 
 Strategy: one plain value a flow, with the keys that a firewall, relay or balancer leaves unchanged. `pairs` joins two
-legs of one conversation by such a key; clocks of two sensors may differ, so the difference that most joined legs of a
-pair of sensors show is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in memory, as
+legs of one conversation by such a key; clocks of two sensors may differ, so the difference that most joined legs of TCP
+connections show between them is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in memory, as
 long as the list it is given.
 
 Live, a rule is asked every minute, with the flows of the last two. One that compares over longer says what it needs of
@@ -158,11 +158,20 @@ def pairs(chosen: Iterable[Sight], key: Callable[[Sight], Hashable | None]) -> I
     ]
     gaps: dict[tuple[int, int], list[int]] = defaultdict(list)
     for one, other in near:
-        gaps[one.sensor, other.sensor].append(other.start - one.start)
-    offsets = {sensors: 0 if sensors[0] == sensors[1] else median_low(found) for sensors, found in gaps.items()}
+        if one.sensor != other.sensor and _are_surely_one(one, other):
+            gaps[one.sensor, other.sensor].append(other.start - one.start)
+    offsets = {sensors: median_low(found) for sensors, found in gaps.items()}
     for one, other in near:
-        if abs(other.start - one.start - offsets[one.sensor, other.sensor]) <= WINDOW:
+        if abs(other.start - one.start - offsets.get((one.sensor, other.sensor), 0)) <= WINDOW:
             yield one, other
+
+
+def _are_surely_one(one: Sight, other: Sight) -> bool:
+    """Whether two legs can tell how clocks differ: by what a client draws anew for each connection. Ports are used
+    again, and a STUN request is sent again for 40 seconds (RFC 8489 6.2.1)."""
+    first, second = ((sight.isn or (None, None))[0] for sight in (one, other))
+    drawn = ((first, second), (one.client_random, other.client_random))
+    return any(mine is not None and mine == theirs for mine, theirs in drawn)
 
 
 def by_minute(chosen: Iterable[Sight], key: Callable[[Sight], Hashable]) -> dict[tuple[Hashable, int], list[Sight]]:

@@ -371,6 +371,10 @@ def test_clocks_of_two_sensors_may_differ() -> None:
     assert len(list(pairs([*ones, *others], lambda s: s.isn))) == 9
     late = replace(others[4], start=others[4].start + WINDOW + SECOND)
     assert len(list(pairs([*ones, *others[:4], late, *others[5:]], lambda s: s.isn))) == 8
+    asked = sight("192.0.2.25:50000", "192.168.10.90:50001", transport=17, transaction="21" * 12, first_payload=7)
+    again = replace(asked, sensor=INNER, position="internal", start=NOW + 30 * SECOND)
+    assert told([asked, again]) == {}, "a request sent again tells nothing of clocks"
+    assert told([asked, replace(again, start=NOW + 3 * SECOND)]) == {"edge-as-router": 1}
     same = [ones[0], replace(ones[0], start=ones[0].start + WINDOW + SECOND)]
     assert list(pairs(same, lambda s: s.isn)) == []  # one clock
     assert list(pairs(ones, lambda s: None)) == []
