@@ -311,10 +311,7 @@ def state_of(leg: Leg | None, observation: Observation) -> State:
         sent = observation.payload & (Payload.SOURCE | Payload.DESTINATION)
         return State.OPEN if sent else State.SILENT
     if not leg.accepted:
-        # A service that this build does not recognise cannot be confirmed; only another one speaks against it.
-        named = leg.service != "any"
-        other = evidence == Evidence.RECOGNISED and observation.service > 1
-        return State.CONTRADICTED if named and other else State.CONFIRMED
+        return State.CONFIRMED  # it asks for no service
     if observation.service in leg.accepted:
         if observation.service != service_number("tls"):
             return State.CONFIRMED

@@ -470,10 +470,7 @@ def _bytes_text(facts: Facts) -> str:
     if facts.state is State.SILENT:
         return "no payload was seen"
     if facts.leg is not None and not facts.leg.accepted:
-        asks = (
-            "asks for no service" if facts.leg.service == "any" else f"asks for {facts.leg.service}, not recognised yet"
-        )
-        return f"it {asks}, and nothing speaks against it"
+        return "it asks for no service"
     return "its service was seen"
 
 

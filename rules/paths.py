@@ -40,7 +40,7 @@ class Leg:
     source_ports: tuple[PortRange, ...]  # empty = any
     ports: tuple[PortRange, ...]  # empty = any
     service: str  # word of SERVICE_KINDS; of a local path the service it names
-    accepted: frozenset[int]  # numbers of services that confirm it; empty = nothing contradicts it
+    accepted: frozenset[int]  # numbers of services that confirm it; empty = it asks for none
     source_role: str | None
     destination_role: str | None
     alone: bool = True  # by itself enough to make a flow worth judging
@@ -385,7 +385,7 @@ def _local_path(reach: Reach, entry: LocalPath, order: int, instants: tuple[int,
 
 
 def _local_accepted(service: str | None) -> frozenset[int]:
-    """A service this build cannot recognise proves and disproves nothing."""
+    """Without a service whatever is spoken is right."""
     if service is None:
         return frozenset()
     return _accepted(SERVICE_KINDS.get(service, (service,)))

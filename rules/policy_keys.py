@@ -31,7 +31,7 @@ LOCAL_PATH: Final = Keys(
             required=True,
         ),
         Key("port", Many(PortOrSpan(), 1, or_one=True), 'number, "a-b", or a list; for tcp, udp and sctp'),
-        Key("service", SERVICE, "what must be spoken there"),
+        Key("service", SERVICE, "what must be spoken there, a service that is recognised; absent: anything"),
         Key("reason", Text(), "why this is right here"),
         Key("owner", Text(), "who answers for it"),
         Key("expires", Day(), "last day (or instant), UTC"),

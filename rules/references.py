@@ -14,6 +14,8 @@ from typing import Any, Final
 from rules import names
 from rules.components import Address, Network
 from rules.document import Faults, Mark, show
+from rules.rows import SERVICE_KINDS
+from rules.services import services
 from rules.shape import At, network
 from rules.transports import PORTED, TRANSPORTS, transport_number
 
@@ -405,6 +407,8 @@ def _policy(
                 _selector(selector, declared, faults)
         if "transport" in path.value:
             _transport(path, path.value["transport"], faults)
+        if "service" in path.value:
+            _service(path.value["service"], faults)
 
 
 def _transport(path: At, transport: At, faults: Faults) -> None:
@@ -416,6 +420,14 @@ def _transport(path: At, transport: At, faults: Faults) -> None:
         faults.add(path.mark, "port is missing", f"the {transport.value} ports that the path may use")
     elif number not in PORTED and "port" in path.value:
         faults.add(path.value["port"].mark, f"{transport.value} has no ports", "`port` with tcp, udp or sctp only")
+
+
+def _service(service: At, faults: Faults) -> None:
+    """A service that nobody recognises would be neither confirmed nor contradicted, whatever is spoken."""
+    known = {*SERVICE_KINDS, *services()} - {"", "unknown"}
+    if service.value not in known:
+        hint = faults.near(service.value, known, f"no service at all, or one of {', '.join(sorted(known))}")
+        faults.add(service.mark, f"{show(service.value)} is no service that is recognised", hint)
 
 
 def _known_rule(name: At, known: Collection[str], faults: Faults) -> None:

@@ -30,7 +30,7 @@ SERVICE_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "foreign-edge": ("tls", "pseudo-tls", "turn", "stun", "rtp", "rtcp"),
     "any": (),
 }
-"""Word of a row → services whose bytes confirm it; empty = nothing contradicts."""
+"""Word of a row → services whose bytes confirm it; empty = it asks for none."""
 
 _ROW_KEYS: Final = frozenset(
     {"id", "position", "source", "destination", "source_ports", "ports", "transport", "service", "legs", "products"}

@@ -2,8 +2,8 @@
 
 Strategy: one plain value a flow, with the keys that a firewall, relay or balancer leaves unchanged. `pairs` joins two
 legs of one conversation by such a key; clocks of two sensors may differ, so the difference that most joined legs of TCP
-connections show between them is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in memory, as
-long as the list it is given.
+connections show between them is taken for it, and legs further apart than `WINDOW` beyond that are none. Pure, in
+memory, as long as the list it is given.
 
 Live, a rule is asked every minute, with the flows of the last two. One that compares over longer says what it needs of
 earlier flows (`Keeping`): a few of each kind, for a day or an hour.

@@ -341,11 +341,13 @@ def local(source: str, kind: str, **more: Any) -> LocalPath:
         (local("edge-int", "role"), ("172.25.33.10:123", "192.168.10.5:124/udp", unknown()), VIOLATION),
         (local("edge-int", "role"), ("172.25.33.10:123", "192.168.10.5:123/tcp", unknown()), VIOLATION),
         (local("edge-int", "role", service="ntp"), ("172.25.33.10:123", "192.168.10.5:123/udp", NTP), ALLOWED),
+        (
+            local("edge-int", "role", service="ntp"),
+            ("172.25.33.10:123", "192.168.10.5:123/udp", unknown(evidence=Evidence.UNDETERMINED)),
+            UNDECIDED,
+        ),
         (local("edge-int", "role", service="ntp"), ("172.25.33.10:123", "192.168.10.5:123/udp", unknown()), VIOLATION),
         (local("edge-int", "role", service="ntp"), ("172.25.33.10:123", "192.168.10.5:123/udp", DNS), VIOLATION),
-        # A service that this build cannot recognise is refuted by another one alone.
-        (local("edge-int", "role", service="pptp"), ("172.25.33.10:123", "192.168.10.5:123/udp", unknown()), ALLOWED),
-        (local("edge-int", "role", service="pptp"), ("172.25.33.10:123", "192.168.10.5:123/udp", DNS), VIOLATION),
         (local("edge-int", "role", service="dns"), ("172.25.33.10:123", "192.168.10.5:123/udp", DNS), ALLOWED),
         (local("edge-int", "role", service="dns"), ("172.25.33.10:123", "192.168.10.5:123/udp", unknown()), VIOLATION),
         (

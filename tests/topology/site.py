@@ -73,7 +73,8 @@ policy:
   coverage: {max_loss: 0.01}
   thresholds: {director_flood_factor: 5}
   local_paths:
-    - {id: local-ntp, from: edge-int, to: [10.10.1.5, dc1.example.net], transport: udp, port: 123, expires: 2027-01-01}
+    - {id: local-ntp, from: edge-int, to: [10.10.1.5, dc1.example.net], transport: udp, port: 123, service: ntp,
+       expires: 2027-01-01}
 """
 
 

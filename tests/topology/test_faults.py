@@ -97,6 +97,8 @@ CASES = [
     # local paths
     ("transport: udp, port: 123", "transport: esp, port: ▸123", "esp has no ports"),
     ("transport: udp, port: 123", "transport: udp", "port is missing"),
+    ("service: ntp", "service: ▸nntp", 'did you mean "ntp"?'),
+    ("service: ntp", "service: ▸tcp-any", '"tcp-any" is no service that is recognised'),
     ("transport: udp", "transport: ▸upd", 'did you mean "udp"?'),
     ("transport: udp", "transport: ▸256", '"256" (a number) does not fit here'),
     ("id: local-ntp", "id: ▸ext-access-dns-udp", "is a built-in path"),
