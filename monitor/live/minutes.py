@@ -19,10 +19,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from monitor.aggregate import SAMPLES, Finding
+from monitor.aggregate import SAMPLES, Finding, Part
 from monitor.joins import add, finding_of
 from monitor.learned import Learned
-from monitor.live.own_flows import SHOWN_FOR, Own, OwnFlows
+from monitor.live.own_flows import SHOWN_FOR, Counted, Own, OwnFlows
 from monitor.live.samples import row_of, sample_place
 from monitor.live.slices import LiveEvidence
 from monitor.live.watermark import living
@@ -251,7 +251,7 @@ class Minutes:
         for part in counted:
             own = self._flow(part.sight)
             if own is not None:
-                own.rules.add(part.rule.id)
+                own.rules[part.rule.id] = _counted(part.finding, part.sight)
                 self.findings.add(part.finding.id)
                 if evidence is not None:
                     evidence.join(now, own.batch, own.row, part.finding)
@@ -267,15 +267,34 @@ class Minutes:
         found: dict[tuple[str, str], Finding] = {}
         for part in counted:
             sensor = self._sensors[part.sight.sensor]
-            finding = found.setdefault(
-                (part.finding.id, sensor), replace(part.finding, sums=Sums(), ports=Ports(), quarters={}, samples=[])
-            )
+            finding = found.setdefault((part.finding.id, sensor), _empty(part.finding))
             add(finding, part.sight)
             own = self._flow(part.sight)
             if own is not None and self._has_room(now, finding.id):
                 finding.samples.append((sample_place(own.batch, own.row), row_of(own.batch, own.row), learned))
         for (_, sensor), finding in found.items():
             yield from finding_deltas(sensor, QUARTER, [finding])
+
+    def growth(self) -> tuple[list[FindingDelta], list[tuple[Own, str, Counted]]]:
+        """What came of our counted flows since they were, and what then is counted of each; `grown` says that it was
+        recorded."""
+        found: dict[str, Finding] = {}
+        news = []
+        for own in self._own.counted():
+            for rule, was in own.rules.items():
+                now = _counted(was.finding, own.sight)
+                if now == was:
+                    continue
+                finding = found.setdefault(was.finding.id, _empty(was.finding))
+                last = own.sight.last
+                part = finding.quarters.setdefault(last // QUARTER, Part(finding.hit, finding.verdict))
+                part.sums.add(0, now.packets - was.packets, now.octets - was.octets, last, last)
+                news.append((own, rule, now))
+        return list(finding_deltas(self._sensors.get(self._run), QUARTER, list(found.values()))), news
+
+    def grown(self, news: Sequence[tuple[Own, str, Counted]]) -> None:
+        for own, rule, now in news:
+            own.rules[rule] = now
 
     def _has_room(self, now: int, finding: str) -> bool:
         """For another sample of it in this hour."""
@@ -287,6 +306,14 @@ class Minutes:
             return False
         self._samples[finding] = count + 1
         return True
+
+
+def _empty(finding: Finding) -> Finding:
+    return replace(finding, sums=Sums(), ports=Ports(), quarters={}, samples=[])
+
+
+def _counted(finding: Finding, sight: Sight) -> Counted:
+    return Counted(finding, sight.source_packets + sight.destination_packets, sight.octets)
 
 
 def _over(now: int) -> int:

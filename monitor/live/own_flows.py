@@ -18,6 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor.aggregate import Finding
 from monitor.joins import sights_of, wanted
 from monitor.learned import Learned
 from monitor.store.sights import Showing, pack
@@ -49,9 +50,19 @@ _ENGINE: Final = 40  # bits below the engine's number in that of a flow
 _SILENT, _ANSWERED = 1, 2
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What of a flow stands in a finding. finding: with none of its flows."""
+
+    finding: Finding
+    packets: int
+    octets: int
+
+
 @dataclass(slots=True)
 class Own:
-    """A flow of this sensor. batch, row: its newest row. rules: those under which it was counted."""
+    """A flow of this sensor. batch, row: its newest row. rules: those under which it was counted, with the packets and
+    octets that were."""
 
     sight: Sight
     batch: Any
@@ -59,7 +70,7 @@ class Own:
     ended: bool
     touched: int  # minute
     written: tuple[Any, ...] | None = None  # what was last written of it
-    rules: set[str] = field(default_factory=set)
+    rules: dict[str, Counted] = field(default_factory=dict)
 
     @property
     def news(self) -> tuple[Any, ...]:
@@ -89,6 +100,10 @@ class OwnFlows:
 
     def __getitem__(self, number: int) -> Own | None:
         return self._flows.get(number)
+
+    def counted(self) -> Iterator[Own]:
+        """Flows that stand in findings."""
+        return (own for own in self._flows.values() if own.rules)
 
     def begin_engine(self) -> None:
         """A new engine numbers flows and observations anew; all of the old one has ended and was written."""

@@ -30,7 +30,7 @@ from monitor.judges import Judges
 from monitor.learned import Learned
 from monitor.live.corrections import Corrections
 from monitor.live.minutes import Minutes
-from monitor.live.own_flows import Own, OwnFlows
+from monitor.live.own_flows import Counted, Own, OwnFlows
 from monitor.live.ring import KernelCounters, Program
 from monitor.live.samples import Samples
 from monitor.live.slices import LiveEvidence
@@ -166,7 +166,7 @@ class LiveSession:
     def figures(self) -> str:
         """What was seen, in words."""
         flows = self._learned.totals.get("flows", 0)
-        findings = sum(packets > 0 for packets in self._findings_seen.values())
+        findings = len({name for name, packets in self._findings_seen.items() if packets > 0} | self._minutes.findings)
         return f"{self._watermark.fed:,} packets, {flows:,} flows, {findings:,} findings"
 
     def feed(self, interface: int, block: bytes) -> None:
@@ -290,10 +290,12 @@ class LiveSession:
         """Record what has come together, and forget it once it is recorded. whole: not findings alone. must: it cannot
         be tried again."""
         shown: list[Own] = []
+        grown: list[tuple[Own, str, Counted]] = []
         if whole:
             self._tried = now
             sights, shown = self._own.showings(now)
-            deltas = self._deltas(now, kernel, closing, sights)
+            growth, grown = self._minutes.growth()
+            deltas = self._deltas(now, kernel, closing, sights, growth)
         else:
             deltas = Deltas(findings=self._findings())
         try:
@@ -318,6 +320,7 @@ class LiveSession:
             self._evicted = 0 if self._evidence is None else self._evidence.evicted
             self._missed = self._own.missed
             self._own.written(shown)
+            self._minutes.grown(grown)
             assert deltas.span is not None
             self._lost += deltas.span.lost
             self._wire += deltas.span.on_the_wire
@@ -326,11 +329,18 @@ class LiveSession:
         found = findings([(self._learned, self._aggregate)], samples=None)
         return tuple(finding_deltas(self._sensor.name, self._aggregate.grain, found))
 
-    def _deltas(self, now: int, kernel: Sequence[KernelCounters], closing: bool, sights: Sequence[Showing]) -> Deltas:
+    def _deltas(
+        self,
+        now: int,
+        kernel: Sequence[KernelCounters],
+        closing: bool,
+        sights: Sequence[Showing],
+        growth: Sequence[FindingDelta],
+    ) -> Deltas:
         run = (self._learned, self._aggregate)
         undecided = counts(self._learned, self._pending, lambda verdict: UNDECIDED)
         return Deltas(
-            findings=self._findings(),
+            findings=(*self._findings(), *growth),
             attempts=tuple(attempt_deltas(*run)),
             verdicts=(*counts(*run, _name), *undecided),
             paths=tuple(counts(*run, path_of)),

@@ -77,7 +77,7 @@ def tls(name: str = "sip.contoso.com", *also: str) -> tuple[Turn, ...]:
 
 
 def stated(findings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    names = ("rule", "severity", "position", "flows", "source", "destination", "reason")
+    names = ("rule", "severity", "position", "flows", "packets", "bytes", "last", "source", "destination", "reason")
     return {f["id"]: tuple(str(f[name]) for name in names) for f in findings if f["position"] != "config"}
 
 

@@ -161,7 +161,7 @@ def test_the_flows_of_both_sensors_are_samples_and_evidence(tmp_path: Path) -> N
 
 
 def test_a_flow_that_goes_on_counts_once(tmp_path: Path) -> None:
-    """Long after the finding it shows what it is, and is looked at together with others again."""
+    """Long after the finding it shows what it is, and is looked at together with others again; its packets count."""
     late = [source(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", 600)]
     seen = {
         OUT: connection(USER, ACCESS[0], 20, 1, [*tls()[:1], *late]),
@@ -169,7 +169,9 @@ def test_a_flow_that_goes_on_counts_once(tmp_path: Path) -> None:
     }
     live = Live(tmp_path / "record.db", topology(), seen)
     live.until(800)
-    assert [flows for rule, _, _, flows, *_ in live.found().values() if rule == "nat-port-translation"] == ["2"]
+    wanted = audited(tmp_path, topology(), seen)
+    assert [flows for rule, _, _, flows, *_ in wanted.values() if rule == "nat-port-translation"] == ["2"]
+    assert live.found() == wanted, "with the packets that came since"
 
 
 def killed(record: Path, seconds: float, *sensors: str) -> None:
