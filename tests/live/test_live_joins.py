@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,13 @@ from monitor.settings.config import EvidenceSettings
 from monitor.simulate import msturn
 from monitor.simulate.exchange import Turn, source
 from monitor.simulate.relay import Relay
+from monitor.store.sights import Showing, insert, next_shown, pack
 from monitor.store.spans import spans
-from monitor.store.sqlite import reading
+from monitor.store.sqlite import open_record, reading
+from parsers import VERSION
+from rules.facts import Site
+from rules.sights import Sight, Spoken
+from rules.verdict import End
 from tests.house.captures import ROOT
 from tests.live.conversations import IN, INNER, OUT, SECOND, START, Live, Seen, audited, connection, datagrams, tls
 from tests.live.test_live_session import topology
@@ -289,3 +295,32 @@ def test_a_sensor_says_what_it_can_see_beside_the_others(tmp_path: Path) -> None
     Live(record, topology(), {INNER: []})
     LiveSession(topology(), OUT, ["eth1"], str(record), beside=("external", "internal"))
     assert missing(1, 2, 3) == [{"no sensor at the internal firewall"}, set(), set()]
+
+
+def test_nothing_of_a_sight_is_lost_on_its_way_to_the_others(tmp_path: Path) -> None:
+    """A field that is new and not written would be known to audits alone."""
+    live = Live(tmp_path / "record.db", topology(), translated(20, 1))
+    site = Site(topology())
+    values: dict[str, Any] = {}
+    for number, field in enumerate(fields(Sight)):
+        plain: dict[str, Any] = {"bool": True, "int": number, "str": f"text {number}"}
+        values[field.name] = plain.get(str(field.type).removesuffix(" | None"))
+    values |= {
+        "sensor": 1,
+        "position": "external",
+        "side": "outside",
+        "source": site.endpoints.at("192.0.2.25"),
+        "destination": site.endpoints.at("203.0.113.10"),
+        "ends": (End("external", None, None), End("perimeter-ext", "edge-ext-access", "edge01.contoso.net")),
+        "services": frozenset({"tls", "http"}),
+        "spoken": (Spoken(29_922_300, 1, 2, 3),),
+        "isn": (None, 7),
+    }
+    assert [name for name, value in values.items() if value is None] == []
+    sight = Sight(**values)
+    record = open_record(str(live.record), writing=True)
+    with record.transaction() as connection_:
+        insert(connection_, 1, [Showing(START, False, START + SECOND, pack([sight], behind_lb=True))])
+    shown = next_shown(record.connection, 0, site, VERSION)
+    assert shown is not None
+    assert (list(shown.sights), shown.sensor, shown.kept) == ([sight], "xf-out", False)
