@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from monitor.scope import read_scope
 from monitor.store.spans import KILLED, spans
-from tests.house.captures import BROKEN, PCAPS
+from tests.house.captures import BROKEN, PCAPS, pcap
+from tests.live.conversations import connection
 from tests.live.process import Running, lengths, send
 from tests.live.wire import FAR, NEAR, wait_for
 
@@ -130,3 +132,22 @@ def test_reports_and_the_outbox_are_workers_of_their_own_and_come_back(service: 
 def test_mistakes_are_told(service: Any, place: Path, more: str, said: str) -> None:
     (place / "mine").mkdir()
     assert service(more, said, "theirs/record.db").process.wait(30) == 2
+
+
+def test_sensors_look_at_their_flows_together(service: Any, place: Path) -> None:
+    """Both listen to the two ends of one wire, so that what passes it was forwarded unchanged: told when they end, at
+    the latest."""
+    packets = connection(("192.0.2.25", 50112), ("192.168.10.95", 4443), 0, 1)
+    (place / "forwarded.pcap").write_bytes(pcap(packets))
+    running = service()
+    send(str(place / "forwarded.pcap"))
+    wait_for(lambda: recorded(place) == dict.fromkeys(("outer", "inner"), len(packets)), 60)
+    assert running.end() == 0
+    with sqlite3.connect(place / "record.db") as record:
+        found = record.execute(
+            "SELECT sensor, sum(flows) FROM finding_deltas JOIN findings ON findings.id = finding "
+            "WHERE rule = 'edge-as-router' GROUP BY sensor"
+        ).fetchall()
+        scopes = [read_scope(text) for (text,) in record.execute("SELECT scope FROM runs")]
+    assert sorted(found) == [("inner", 1), ("outer", 1)]
+    assert all("edge-as-router" in scope.observable for scope in scopes)
