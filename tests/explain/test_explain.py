@@ -112,7 +112,7 @@ def test_the_settings_name_record_and_site(
 
 
 def test_the_entry_that_is_offered_allows_it(made: Path, explain: Told, tmp_path: Path) -> None:
-    """Put into the topology, the same capture has the finding no more; nothing else goes away."""
+    """Put into the topology, the capture has no finding of that port more, silent or LDAP; nothing else goes away."""
     finding = of(made, "edge-to-internal-unlisted", port=389)
     entry = explain(finding["id"], "--topology", TOPOLOGY)["allowed_by"]
     assert "port: 389" in entry
@@ -126,7 +126,11 @@ def test_the_entry_that_is_offered_allows_it(made: Path, explain: Told, tmp_path
     assert main([*words, f"internal={BROKEN['internal']}"]) == 1
     left = {found["id"] for found in json.loads(result.read_text(encoding="utf-8"))["findings"]}
     before = json.loads((made / "audit.json").read_text(encoding="utf-8"))["findings"]
-    assert {f["id"] for f in before if f["position"] == "internal"} - left == {finding["id"]}
+    gone = [f for f in before if f["position"] == "internal" and f["id"] not in left]
+    assert finding["id"] in {f["id"] for f in gone}
+    assert {(f["rule"], f["destination"]["port"], f["service"]) for f in gone} == {
+        ("edge-to-internal-unlisted", 389, service) for service in ("", "ldap")
+    }
 
 
 def test_where_a_row_is_not_what_is_missing_none_is_offered(made: Path, explain: Told) -> None:

@@ -181,7 +181,7 @@ def test_statuses(run: Run, tmp_path: Path) -> None:
     assert run(str(tmp_path / "text"))[0] == 2
     status, out, err = run("--format", "jsonl", str(tmp_path / "missing"), CLEAN["external"])
     assert status == 2
-    assert len(rows(out)) == 44
+    assert len(rows(out)) == 45
     assert "missing: cannot be read" in err
 
 
