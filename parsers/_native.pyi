@@ -53,6 +53,7 @@ class Tables:
         ports: Sequence[int] = (),
         listeners: Sequence[tuple[int, int, int]] = (),
         instants: Sequence[int] = (),
+        media_packets: int = 0,
     ) -> None:
         """
         prefixes: (CIDR, endpoint number ≥ 1); the longest wins; addresses in none get 0.
@@ -60,6 +61,7 @@ class Tables:
         ports: 65,536 numbers, the class of each port; empty = each port is its own class.
         listeners: (endpoint number, IP protocol, port): who answers there, for initiator `listener`.
         instants: ascending times in ns; the observation says how many had passed at the flow's start.
+        media_packets: RTP packets of one source before the observation says that its payload is in clear.
         Raises ValueError for a bad prefix, a table of the wrong length or numbers out of range.
         """
 

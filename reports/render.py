@@ -380,16 +380,11 @@ def _coverage(result: dict[str, Any]) -> list[str]:
     lines = [f"Coverage: {len(coverage['observable'])} of {known} rules could be observed"]
     reasons: dict[str, list[str]] = {}
     for entry in coverage["not_observable"]:
-        why = "not built yet (edgewarden policy list names them)" if _not_built(entry["why"]) else entry["why"]
-        reasons.setdefault(why, []).append(entry["rule"])
+        reasons.setdefault(entry["why"], []).append(entry["rule"])
     for why, rules in reasons.items():
         named = plural(len(rules), "rule") if len(rules) > _FEW else ", ".join(rules)
         lines += paragraph(f"{why}: {named}", "  ")
     return lines
-
-
-def _not_built(why: str) -> bool:
-    return why.startswith("not built yet")
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Every rule of the product in the order of the rule list, built or not, and what stands for each.
+"""Every rule of the product in the order of the rule list, and what stands for each.
 
 Strategy: `ORDER` is the list of record. A rule is either registered by a function in `rules/checks/`, or answered
-from the topology file alone, or named in `NOT_BUILT` or `NOT_OBSERVABLE` with its severity, the sensor positions that
-could prove it and the reason. A test fails when an id is missing from all or stands in two, so that no result can
+from the topology file alone, or named in `NOT_OBSERVABLE` with its severity, the sensor positions that could have
+proved it and the reason. A test fails when an id is missing from all or stands in two, so that no result can
 pretend.
 """
 
@@ -97,13 +97,6 @@ FROM_TOPOLOGY: Final[dict[str, Papers]] = {
 }
 """Rules that `topology check` answers without traffic."""
 
-_CORE: Final = "the core does not report"
-
-NOT_BUILT: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "media-cleartext": ("high", _BOTH, f"{_CORE} how random the payload of media is"),
-}
-"""Rules to come: id → (severity, positions, what they lack)."""
-
 NOT_OBSERVABLE: Final[dict[str, Papers]] = {
     "vpn-split-signalling-media": Papers(
         "medium",
@@ -151,13 +144,10 @@ def catalogue() -> tuple[Entry, ...]:
             found = rules[rule_id]
             papers = (found.sources, found.controls)
             entries.append(Entry(rule_id, found.severity, found.positions, found, "", *papers))
-        elif rule_id in FROM_TOPOLOGY or rule_id in NOT_OBSERVABLE:
+        else:
             known = FROM_TOPOLOGY.get(rule_id) or NOT_OBSERVABLE[rule_id]
             controls = crosswalk(known.controls)
             entries.append(Entry(rule_id, known.severity, known.positions, None, known.why, known.sources, controls))
-        else:
-            severity, positions, lacks = NOT_BUILT[rule_id]
-            entries.append(Entry(rule_id, severity, positions, None, f"not built yet: {lacks}"))
     return tuple(entries)
 
 

@@ -19,6 +19,7 @@ gets the same verdict. So one serves all sensors of a position.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Final
 
 from rules import names
@@ -99,6 +100,7 @@ class Judge:
             "ports": list(site.ports.classes),
             "listeners": sorted(site.listeners_and_off),
             "instants": list(site.instants),
+            "media_packets": ceil(self.topology.policy.thresholds.cleartext_media_packets),
         }
 
     @property

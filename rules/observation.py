@@ -73,6 +73,7 @@ class Stun(IntFlag):
     PSEUDO_HELLO = 32
     PSEUDO_REPLY = 64
     TURN_FRAME = 128
+    CLEAR_MEDIA = 256  # the payload of an RTP source is not encrypted, as its octets prove; inside of TURN too, by UDP
 
 
 class XmppNamespace(IntEnum):

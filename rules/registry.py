@@ -1,9 +1,8 @@
 """The one list of rules that judge a flow: each is a function with its papers beside it.
 
 Strategy: `@rule(...)` stands on a function from facts to a sentence or None and enters it here. The files in
-`rules/checks/` are imported by `rules.catalogue`, which also lists every rule that is not built and says what it
-lacks. A rule returns a sentence only for facts that prove it; severity, silencing and attempts are the judge's
-business.
+`rules/checks/` are imported by `rules.catalogue`, which also lists every rule that no flow can show and says why. A
+rule returns a sentence only for facts that prove it; severity, silencing and attempts are the judge's business.
 """
 
 from __future__ import annotations

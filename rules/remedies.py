@@ -130,7 +130,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "between them.",
     "lb-mixed-mode": "Outer and inner side of an Edge pool are balanced in different ways. Both must use the same.",
     "hlb-with-nat": "A hardware-balanced Edge pool is translated. Its nodes and virtual addresses must be public.",
-    "media-cleartext": "Media that are not encrypted cross a firewall.",
     "xmpp-invalid-negotiation-config": "An XMPP partner has a combination of TLS, SASL and dialback that the product "
     "does not support.",
     "vpn-split-signalling-media": "Signalling of a VPN client runs in the tunnel and its media beside it, or the "

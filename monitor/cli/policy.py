@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "policy",
         None,
         summary="list the allowed rows and the rules, explain one, or ask what a flow would be",
-        description="What may cross the firewalls of the declared site, what is looked for, and what is not built yet.",
+        description="What may cross the firewalls of the declared site, what is looked for, and what cannot be seen.",
         example="edgewarden policy list --topology contoso.yaml\nedgewarden policy explain director-bypass-sip\n"
         "edgewarden policy ask --from edge-int --to fe --port 5061",
     )

@@ -143,6 +143,13 @@ def srtp(stream: int, sequence: int, *, payload_type: int = RTAUDIO, size: int =
     return header + noise
 
 
+def rtp(stream: int, sequence: int, *, marker: bool = False) -> bytes:
+    """The same in clear: 20 ms of a quiet room in PCMU, samples of -4 to 4 in its law (ITU-T G.711)."""
+    header = struct.pack(">BBHII", 0x80, 0x80 if marker else 0, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, stream)
+    noise = hashlib.shake_128(struct.pack(">II", stream, sequence)).digest(160)
+    return header + bytes((0xFF, 0x7F, 0xFE, 0x7E)[octet & 3] for octet in noise)
+
+
 def rtcp_sender_report(stream: int, packets: int) -> bytes:
     """RFC 3550 §6.4.1, no report blocks."""
     return struct.pack(">BBHIIIIII", 0x80, 200, 6, stream, 0xECA5B4C0, 0, packets * 320, packets, packets * 80)

@@ -23,6 +23,7 @@ Address = tuple[str, int]
 Talk = Mapping[str, Any]
 
 RTP_PACKETS = 14  # each way; the rules about media ask for ten in one direction
+CLEAR_PACKETS = 60  # each way; the product asks for fifty of a source before it speaks of clear media
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,11 +263,13 @@ def _rtp(stage: Stage, talk: Talk) -> Script:
     streams = stage.chance.getrandbits(32), stage.chance.getrandbits(32)
     first = stage.chance.getrandbits(15), stage.chance.getrandbits(15)
     turns: list[Turn] = []
-    for number in range(RTP_PACKETS):
-        turns.append(source(messages.srtp(streams[0], first[0] + number, marker=number == 0), 0.012))
-        turns.append(destination(messages.srtp(streams[1], first[1] + number, marker=number == 0), 0.008))
+    packet = messages.rtp if talk.get("clear") else messages.srtp
+    count = CLEAR_PACKETS if talk.get("clear") else RTP_PACKETS
+    for number in range(count):
+        turns.append(source(packet(streams[0], first[0] + number, marker=number == 0), 0.012))
+        turns.append(destination(packet(streams[1], first[1] + number, marker=number == 0), 0.008))
     if talk.get("reports", False):
-        turns.append(source(messages.rtcp_sender_report(streams[0], RTP_PACKETS), 0.001))
+        turns.append(source(messages.rtcp_sender_report(streams[0], count), 0.001))
     return Script(tuple(turns))
 
 
@@ -297,7 +300,7 @@ _KINDS: dict[str, tuple[_Maker, set[str]]] = {
     "ms-turn": (_ms_turn, {"media"}),
     "pseudo-tls": (_pseudo_tls, {"then", "media"}),
     "ice": (_ice, {"answered"}),
-    "rtp": (_rtp, {"reports"}),
+    "rtp": (_rtp, {"reports", "clear"}),
     "echo": (_silence, set()),
     "silence": (_silence, set()),
     "octets": (_octets, {"turns"}),

@@ -116,6 +116,8 @@ pub struct Facts {
     pub dns: Option<Box<DnsFacts>>,
     /// RTP packets per side, saturating: 10 in one direction are proof of media.
     pub rtp_packets: [u8; 2],
+    /// RTP packets in datagrams of a source whose payload is proved not to be encrypted: of the one with most.
+    pub clear_media: u32,
 }
 
 impl Facts {

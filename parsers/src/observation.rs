@@ -221,7 +221,7 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
         validity(tls.map(|tls| &tls.server_chain)),
         validity(tls.map(|tls| &tls.client_chain)),
         tls.map_or(0, |tls| name(&tls.server_name)),
-        stun_bits(facts),
+        stun_bits(facts, tables.media_packets),
         xmpp.map_or(0, |xmpp| match xmpp.namespace.as_ref().map(Text::bytes) {
             None => 0,
             Some(b"jabber:server") => 1,
@@ -426,7 +426,7 @@ fn tls_bits(flow: &Flow, destination: Side, ended: bool) -> u32 {
         | u32::from(!tls.server_chain.is_empty()) << 6
 }
 
-fn stun_bits(facts: &Facts) -> u32 {
+fn stun_bits(facts: &Facts, media_packets: u32) -> u32 {
     let stun = facts.stun.as_deref();
     let media = facts.rtp_packets.iter().any(|&count| count >= MEDIA);
     let pseudo = facts.pseudo_tls;
@@ -439,6 +439,7 @@ fn stun_bits(facts: &Facts) -> u32 {
         | u32::from(pseudo.hello) << 5
         | u32::from(pseudo.reply) << 6
         | u32::from(pseudo.frame) << 7
+        | u32::from(facts.clear_media > 0 && facts.clear_media >= media_packets) << 8
 }
 
 #[cfg(test)]

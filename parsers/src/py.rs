@@ -33,16 +33,18 @@ struct Tables {
 #[pymethods]
 impl Tables {
     #[new]
-    #[pyo3(signature = (*, prefixes=vec![], names=vec![], ports=vec![], listeners=vec![], instants=vec![]))]
+    #[pyo3(signature = (*, prefixes=vec![], names=vec![], ports=vec![], listeners=vec![], instants=vec![], media_packets=0))]
     fn new(
         prefixes: Vec<(String, u32)>,
         names: Vec<(String, bool, u32)>,
         ports: Vec<u16>,
         listeners: Vec<(u32, u8, u16)>,
         instants: Vec<i64>,
+        media_packets: u32,
     ) -> PyResult<Self> {
-        let inner = tables::Tables::new(&prefixes, &names, &ports, &listeners, &instants)
+        let mut inner = tables::Tables::new(&prefixes, &names, &ports, &listeners, &instants)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        inner.media_packets = media_packets;
         Ok(Tables { inner: Arc::new(inner) })
     }
 }

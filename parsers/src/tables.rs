@@ -40,6 +40,8 @@ pub struct Tables {
     ports: Vec<u16>,
     listeners: HashSet<(u32, u8, u16)>,
     instants: Vec<i64>,
+    /// RTP packets of a source before it counts that its payload is in clear.
+    pub media_packets: u32,
 }
 
 /// Prefixes of one address family: per length, longest first, the networks and their numbers.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rules import names
 from rules.facts import Facts
+from rules.observation import Stun
 from rules.registry import rule
 from rules.topology import at_least
 from rules.transports import AH, ESP
@@ -34,6 +35,38 @@ def media_unrelayed(facts: Facts) -> str | None:
     return (
         f"{facts.source} and {facts.destination} exchanged media on {facts.at_port} past the A/V Edge: "
         "close both firewalls to it, so that they use the relay."
+    )
+
+
+_MESSENGER = ("ext-av-pic-range-tcp-out", "ext-av-pic-udp-out", "ext-av-pic-udp-in")
+
+
+def _may_be_messenger(facts: Facts) -> bool:
+    """Relayed media on a site with audio and video to Live Messenger, whose clients are anybody and may not encrypt;
+    on the way to our client the relay carries it on as it is."""
+    if facts.source.peer or facts.destination.peer or not any(leg.row in _MESSENGER for leg in facts.site.legs):
+        return False
+    relays = (*names.AV_EDGE, *names.INNER_EDGE)
+    return facts.source.has(*relays) or facts.destination.has(*relays)
+
+
+@rule(
+    "media-cleartext",
+    severity="high",
+    positions=("external", "internal"),
+    text="Media by UDP, also inside of TURN, are not encrypted: octets of a source repeat from packet to packet as "
+    "those of one SRTP source in 10^12 do at most. Not judged are what repeats too little to tell, short packets, what "
+    "comes after a flow's first 2,048 packets of media, media over TCP, and what Live Messenger may have sent where "
+    "the site has it.",
+    sources=("ENC", "KSF"),
+    controls=("SC-8", "SC-8(1)", "SC-13"),
+)
+def media_cleartext(facts: Facts) -> str | None:
+    if not facts.observation.stun & Stun.CLEAR_MEDIA or _may_be_messenger(facts):
+        return None
+    return (
+        f"{facts.source} and {facts.destination} exchanged media on {facts.at_port} that are not encrypted: "
+        "let both demand SRTP."
     )
 
 

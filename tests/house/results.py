@@ -185,8 +185,8 @@ def result(**changes: Any) -> dict[str, Any]:
             "observable": ["director-bypass-sip", "xmpp-partner-not-configured"],
             "not_observable": [
                 {"rule": "sip-udp", "why": "no sensor at position lan"},
-                {"rule": "cert-expired", "why": "not built yet: needs the certificates of both ends judged"},
-                {"rule": "cert-no-cdp", "why": "not built yet: needs the certificates of both ends judged"},
+                {"rule": "cert-expired", "why": "no sensor at the internal firewall"},
+                {"rule": "cert-no-cdp", "why": "no sensor at the internal firewall"},
             ],
         },
     }

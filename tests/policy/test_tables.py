@@ -166,7 +166,7 @@ def test_listeners_are_own_hosts_with_a_single_port(site: Bench) -> None:
 def test_tables_are_the_same_for_every_position() -> None:
     tables = [Judge(CONTOSO, position).tables for position in names.POSITIONS]
     assert all(table == tables[0] for table in tables)
-    assert set(tables[0]) == {"prefixes", "names", "ports", "listeners", "instants"}
+    assert set(tables[0]) == {"prefixes", "names", "ports", "listeners", "instants", "media_packets"}
     prefixes = dict(tables[0]["prefixes"])
     assert len(prefixes) == len(tables[0]["prefixes"])
     assert sorted(prefixes.values()) == list(range(1, len(prefixes) + 1))

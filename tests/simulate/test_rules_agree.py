@@ -94,7 +94,7 @@ def facts(scenario: Scenario, names: dict[str, int]) -> dict[str, Any]:
             answered = talk.get("answered", True)
             wire = spoken("stun", stun=Stun.REQUEST | Stun.ANSWERED | Stun.CHECK_ONLY) if answered else CHECK
         case "rtp":
-            wire = RTP
+            wire = {**RTP, "stun": RTP["stun"] | Stun.CLEAR_MEDIA} if talk.get("clear") else RTP
         case "xmpp":
             ends = [names[talk[end]] for end in ("opener", "answerer")]
             clear = {"features": XmppClear(0), "message": XmppClear.STANZA, "auth": XmppClear.SASL}

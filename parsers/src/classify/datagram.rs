@@ -12,6 +12,9 @@ const DATAGRAM_READS: u32 = 256;
 /// Datagrams that may be RTP and still wait for those behind them: three in order make a source (`rtp`), in each of two
 /// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
 const PERHAPS_MEDIA: u32 = 12;
+/// Packets of media whose payload is weighed, all sources together: 20 s of sound both ways, and three times what it takes
+/// to give up on an encrypted source.
+const MEDIA_WEIGHED: u16 = 2_048;
 
 /// Services that share their flow with no other, and whose first datagram tells all that is asked of them.
 const ALONE: [Service; 9] = [
@@ -32,6 +35,9 @@ pub(super) struct Datagrams {
     dtls: dtls::State,
     quic: quic::State,
     wireguard: wireguard::State,
+    /// Once there is media, also inside of TURN.
+    payloads: Option<Box<rtp::Payloads>>,
+    weighed: u16,
     count: u32,
     /// Datagrams that may be the first of a media source.
     perhaps_media: u32,
@@ -73,6 +79,7 @@ impl Datagrams {
         }
         if matches!(first, 0..=3 | 0xff) && stun::probe_datagram(payload) {
             stun::read_datagram(side, payload, context);
+            self.weigh_relayed(side, payload, context);
             return;
         }
         if facts.has(Service::Dtls) || (20..64).contains(&first) {
@@ -99,8 +106,34 @@ impl Datagrams {
                 return;
             }
         }
-        if (128..192).contains(&first) {
-            rtp::read_datagram(side, payload, &mut self.rtp, context);
+        if (128..192).contains(&first) && rtp::read_datagram(side, payload, &mut self.rtp, context) {
+            self.weigh(side, payload, context, rtp::Payloads::weigh);
+        } else if (0x40..0x50).contains(&first) {
+            self.weigh_relayed(side, payload, context);
+        }
+    }
+
+    /// Media that a relay carries in a message or a channel.
+    fn weigh_relayed(&mut self, side: Side, payload: &[u8], context: &mut Context<'_>) {
+        if self.weighed >= MEDIA_WEIGHED || !context.facts.has(Service::Turn) {
+            return;
+        }
+        if let Some(data) = stun::relayed(payload).filter(|data| matches!(data, [128..192, ..])) {
+            self.weigh(side, data, context, rtp::Payloads::weigh_relayed);
+        }
+    }
+
+    fn weigh(
+        &mut self,
+        side: Side,
+        packet: &[u8],
+        context: &mut Context<'_>,
+        by: fn(&mut rtp::Payloads, Side, &[u8]) -> u32,
+    ) {
+        if self.weighed < MEDIA_WEIGHED {
+            self.weighed = self.weighed.saturating_add(1);
+            let packets = by(self.payloads.get_or_insert_default(), side, packet);
+            context.facts.clear_media = context.facts.clear_media.max(packets);
         }
     }
 

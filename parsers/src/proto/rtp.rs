@@ -4,6 +4,10 @@
 //! source follow each other, as RFC 3550 A.1 asks of a new source. RTCP has lengths that add up (A.2) and is believed
 //! at once; where they cannot (SRTCP encrypts all but the first header) the flow must be media already.
 
+mod payload;
+
+pub use payload::Payloads;
+
 use super::Context;
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -127,9 +131,13 @@ impl Source {
     }
 }
 
+fn header(packet: &[u8]) -> Option<Header> {
+    header_and_payload(packet).map(|(header, _)| header)
+}
+
 /// RFC 3550 5.1: version 2, and room for what the header says is there.
-fn header(payload: &[u8]) -> Option<Header> {
-    let mut cursor = Cursor::new(payload);
+fn header_and_payload(packet: &[u8]) -> Option<(Header, &[u8])> {
+    let mut cursor = Cursor::new(packet);
     let first = cursor.u8().ok()?;
     let payload_type = cursor.u8().ok()? & 0x7f;
     let sequence = cursor.u16().ok()?;
@@ -145,11 +153,12 @@ fn header(payload: &[u8]) -> Option<Header> {
         let words = cursor.u16().ok()?;
         cursor.skip(usize::from(words).checked_mul(4)?).ok()?;
     }
-    Some(Header {
+    let header = Header {
         sequence,
         timestamp,
         ssrc,
-    })
+    };
+    Some((header, cursor.rest()))
 }
 
 /// RFC 3550 A.2: begins with a report, unpadded, and the lengths of all packets add up to the datagram. Each length must

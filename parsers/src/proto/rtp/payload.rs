@@ -1,0 +1,307 @@
+//! Whether what a source sends is encrypted, from its octets alone.
+//!
+//! Strategy: SRTP's keystream is as good as random and never used twice (RFC 3711 4.1), so an octet equals the one in the
+//! same place of the packet before once in 256 times, whatever the codec. Codecs repeat themselves: headers, silence,
+//! the high bits of small samples. Each comparison moves a sum by the logarithm of how much likelier it is for media of
+//! which one octet in 64 repeats; under encryption the likelihood ratio is a martingale, so that the chance that it
+//! ever reaches 10^12 is below 10^-12 for each source, however long it talks (Ville's inequality). A source whose sum
+//! falls far enough is encrypted, or too well compressed to tell, and costs no more comparisons.
+
+use super::{follow, header_and_payload, State};
+use crate::facts::Side;
+
+/// First octets of a payload that are compared: a codec's header and enough of its content.
+const COMPARED: usize = 16;
+/// Last octets that never are: the tag of SRTP (10, with AES-GCM 16; RFC 3711 5.2, RFC 7714 13) and before it a key
+/// identifier, which is the same in each packet (3.1; implementations use 1 to 4 of the 128 octets it may have).
+const TRAILER: usize = 32;
+/// Sources followed on one flow, both sides.
+const SOURCES: usize = 8;
+
+/// Natural logarithms in millionths, rounded against "clear": of 4, of 255/252, of 10^12.
+const SAME: i32 = 1_386_294;
+const OTHER: i32 = 11_835;
+const PROVED: i32 = 27_631_022;
+/// Encrypted sources are here after some 600 packets; one that repeats one octet in 70 hardly ever is.
+const HOPELESS: i32 = -60_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    Clear,
+    Hopeless,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    side: Side,
+    ssrc: u32,
+    sequence: u16,
+    /// Octets of the last packet that the next is compared with.
+    last: [u8; COMPARED],
+    length: usize,
+    sum: i32,
+    packets: u32,
+    standing: Standing,
+}
+
+/// The sources of a flow; kept once there is media.
+#[derive(Debug, Default)]
+pub struct Payloads {
+    sources: [Option<Source>; SOURCES],
+    next: usize,
+    /// Of what a relay carries in its messages.
+    relayed: State,
+}
+
+impl Payloads {
+    /// An RTP packet of a source that is one: how many packets of that source there were, if its payload is not
+    /// encrypted; else 0.
+    pub fn weigh(&mut self, side: Side, packet: &[u8]) -> u32 {
+        let Some((header, payload)) = header_and_payload(packet) else {
+            return 0;
+        };
+        let compared = payload.len().saturating_sub(TRAILER).min(COMPARED);
+        let octets = payload.get(..compared).unwrap_or_default();
+        let known = |source: &&mut Source| source.ssrc == header.ssrc && source.side == side;
+        match self.sources.iter_mut().flatten().find(known) {
+            Some(source) => source.weigh(header.sequence, octets),
+            None => {
+                let mut source = Source {
+                    side,
+                    ssrc: header.ssrc,
+                    sequence: header.sequence,
+                    last: [0; COMPARED],
+                    length: 0,
+                    sum: 0,
+                    packets: 1,
+                    standing: Standing::Open,
+                };
+                source.keep(octets);
+                if let Some(place) = self.sources.get_mut(self.next) {
+                    *place = Some(source);
+                }
+                self.next = self.next.wrapping_add(1) % SOURCES;
+                0
+            }
+        }
+    }
+
+    /// The same for what a relay carried, which may be anything.
+    pub fn weigh_relayed(&mut self, side: Side, data: &[u8]) -> u32 {
+        match follow(side, data, &mut self.relayed) {
+            Some(_) => self.weigh(side, data),
+            None => 0,
+        }
+    }
+}
+
+impl Source {
+    fn weigh(&mut self, sequence: u16, octets: &[u8]) -> u32 {
+        let ahead = sequence.wrapping_sub(self.sequence);
+        // A copy is equal for another reason, and one that was overtaken may be a copy.
+        if ahead == 0 || ahead > u16::MAX / 2 {
+            return 0;
+        }
+        self.sequence = sequence;
+        self.packets = self.packets.saturating_add(1);
+        if self.standing == Standing::Open {
+            for (octet, before) in octets.iter().zip(self.last.iter().take(self.length)) {
+                self.sum = self.sum.saturating_add(if octet == before { SAME } else { -OTHER });
+            }
+            self.keep(octets);
+            self.standing = match self.sum {
+                PROVED.. => Standing::Clear,
+                ..=HOPELESS => Standing::Hopeless,
+                _ => Standing::Open,
+            };
+        }
+        match self.standing {
+            Standing::Clear => self.packets,
+            Standing::Open | Standing::Hopeless => 0,
+        }
+    }
+
+    fn keep(&mut self, octets: &[u8]) {
+        for (place, octet) in self.last.iter_mut().zip(octets) {
+            *place = *octet;
+        }
+        self.length = octets.len().min(COMPARED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use Side::{A, B};
+
+    fn packet(ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+        let timestamp = u32::from(sequence) * 160;
+        [
+            &[0x80, 0][..],
+            &sequence.to_be_bytes(),
+            &timestamp.to_be_bytes(),
+            &ssrc.to_be_bytes(),
+            payload,
+        ]
+        .concat()
+    }
+
+    /// Marsaglia's xorshift, 64 bits: octets without a pattern.
+    struct Chance(u64);
+
+    impl Chance {
+        fn octets(&mut self, count: usize) -> Vec<u8> {
+            (0..count)
+                .map(|_| {
+                    self.0 ^= self.0 << 13;
+                    self.0 ^= self.0 >> 7;
+                    self.0 ^= self.0 << 17;
+                    (self.0 >> 24) as u8
+                })
+                .collect()
+        }
+    }
+
+    fn heard(packets: impl IntoIterator<Item = Vec<u8>>) -> u32 {
+        let mut payloads = Payloads::default();
+        packets
+            .into_iter()
+            .map(|packet| payloads.weigh(A, &packet))
+            .last()
+            .unwrap()
+    }
+
+    #[test]
+    fn the_numbers_are_the_logarithms() {
+        let millionths = |value: f64| value.ln() * 1e6;
+        assert!(f64::from(SAME) <= millionths(4.0) && f64::from(SAME) + 1.0 > millionths(4.0));
+        assert!(f64::from(OTHER) >= millionths(255.0 / 252.0));
+        assert!(f64::from(PROVED) >= millionths(1e12));
+    }
+
+    #[test]
+    fn silence_and_constant_headers_are_clear_within_a_second() {
+        let silence = (0..50).map(|n| packet(7, n, &[0xff; 160]));
+        assert_eq!(heard(silence), 50);
+        // One octet that says which codec and frame this is (RFC 6716 3.1), and content without a pattern.
+        let mut chance = Chance(1);
+        let opus = (0..50).map(|n| packet(7, n, &[&[0x78][..], &chance.octets(80)].concat()));
+        assert_eq!(heard(opus), 50);
+    }
+
+    #[test]
+    fn speech_in_g_711_is_clear_within_some_seconds() {
+        // Small samples of both signs: 32 of 256 values, the others only when somebody shouts (ITU-T G.711).
+        let mut chance = Chance(2);
+        let speech = (0..250).map(|n| {
+            let octets = chance
+                .octets(160)
+                .into_iter()
+                .map(|octet| 0x70 | octet & 0x8f)
+                .collect::<Vec<u8>>();
+            packet(7, n, &octets)
+        });
+        assert_eq!(heard(speech), 250);
+    }
+
+    #[test]
+    fn encrypted_media_never_is() {
+        for seed in 1..=200_u64 {
+            let mut chance = Chance(seed * 0x9e37_79b9);
+            // 2,000 packets are 40 s; the tag and a key identifier stand at the end.
+            let sealed = (0..2_000).map(|n| {
+                let payload = [
+                    chance.octets(60 + usize::from(n % 100)),
+                    vec![1, 2, 3, 4],
+                    chance.octets(10),
+                ]
+                .concat();
+                packet(7, n, &payload)
+            });
+            assert_eq!(heard(sealed), 0, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_trailer_alone_says_nothing() {
+        let mut chance = Chance(3);
+        let short = (0..500).map(|n| packet(7, n, &[chance.octets(1), vec![1; 4], chance.octets(10)].concat()));
+        assert_eq!(heard(short), 0);
+    }
+
+    #[test]
+    fn copies_and_overtaken_packets_are_no_evidence() {
+        let mut chance = Chance(4);
+        let sealed: Vec<Vec<u8>> = (0..300).map(|n| packet(7, n, &chance.octets(100))).collect();
+        let twice = sealed.iter().flat_map(|packet| [packet.clone(), packet.clone()]);
+        assert_eq!(heard(twice), 0);
+        let again = sealed
+            .iter()
+            .zip(&sealed[1..])
+            .flat_map(|(one, other)| [other.clone(), one.clone(), other.clone()]);
+        assert_eq!(heard(again), 0);
+    }
+
+    #[test]
+    fn each_source_has_its_own_sum() {
+        let mut payloads = Payloads::default();
+        let mut chance = Chance(5);
+        let mut told = [0, 0, 0];
+        for n in 0..100 {
+            let noise = chance.octets(160);
+            told = [
+                payloads.weigh(A, &packet(7, n, &[0xd5; 160])),
+                payloads.weigh(A, &packet(8, n, &noise)),
+                payloads.weigh(B, &packet(7, n, &noise)),
+            ];
+        }
+        assert_eq!(told, [100, 0, 0]);
+    }
+
+    #[test]
+    fn what_stands_before_the_payload_is_passed_over() {
+        // Two contributing sources and an extension are in clear in SRTP as well (RFC 3711 3.1).
+        let mut chance = Chance(6);
+        let sealed = (0..1_000_u16).map(|n| {
+            let head = [&[0x92, 96][..], &n.to_be_bytes(), &[0, 0, 0, 0, 0, 0, 0, 7]].concat();
+            [&head[..], &[9; 8], &[0xbe, 0xde, 0, 4], &[5; 16], &chance.octets(100)].concat()
+        });
+        assert_eq!(heard(sealed), 0);
+    }
+
+    #[test]
+    fn what_a_relay_carries_must_be_a_source_first() {
+        let mut payloads = Payloads::default();
+        let told: Vec<u32> = (0..60)
+            .map(|n| payloads.weigh_relayed(A, &packet(7, n, &[0xff; 160])))
+            .collect();
+        // Two packets before it is one.
+        assert_eq!(told.last(), Some(&58));
+        let mut payloads = Payloads::default();
+        for _ in 0..60 {
+            assert_eq!(payloads.weigh_relayed(A, &[0x80; 100]), 0, "one number, not a sequence");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Octets from the generator of the property tests, a stream cipher (ChaCha).
+        #[test]
+        fn octets_of_a_cipher_are_not_clear(payloads in prop::collection::vec(any::<[u8; 32]>(), 400)) {
+            let sealed = payloads.iter().zip(0..).map(|(octets, n)| packet(7, n, &[&octets[..], &[0; 32]].concat()));
+            prop_assert_eq!(heard(sealed), 0);
+        }
+
+        #[test]
+        fn arbitrary_packets_do_no_harm(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..40)) {
+            let mut payloads = Payloads::default();
+            for packet in &packets {
+                payloads.weigh(B, packet);
+                payloads.weigh_relayed(A, packet);
+            }
+        }
+    }
+}
