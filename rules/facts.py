@@ -101,7 +101,7 @@ class Site:
         for leg in self.by_transport.get(facts.observation.transport, ()):
             if own.number in leg.sources or facts.destination.number not in leg.destinations or not leg.accepted:
                 continue
-            if leg.service == "xmpp" or not any(facts.port in span for span in leg.ports):
+            if not any(facts.port in span for span in leg.ports):
                 continue
             if leg.source_role is None or any(_service(role) == _service(leg.source_role) for role in own.roles):
                 continue  # the same service: a node where a virtual address belongs is another matter

@@ -63,7 +63,9 @@ class Leg:
             if not holding:
                 return None
             width = 0 if any(span.first == span.last for span in holding) else int(EVERY_PORT in holding) + 1
-        if self.row == HAIRPIN and not _hairpin(source, destination):
+        if self.source_role == self.destination_role == names.EDGE_EXT_AV and not _left(source, destination):
+            return None
+        if self.row == HAIRPIN and not _of_one_pool(source, destination):
             return None
         return Fit(max(peer, other), width, self)
 
@@ -269,6 +271,7 @@ _ROLE_OF_WORD: Final[Mapping[str, str]] = {
     "push-service": names.O365_SIPFED,
     "office365": names.O365_SIPFED,
     "edge-ext-av-of-other-member": names.EDGE_EXT_AV,
+    "edge-ext-av-of-other-pool": names.EDGE_EXT_AV,
     "next-hop-director": names.DIRECTOR,
     "next-hop-fe": names.FE,
     "fe-or-sba": names.FE,
@@ -328,13 +331,13 @@ def _display_ports(topology: Topology, row: Row) -> tuple[PortRange, ...]:
     return tuple(dict.fromkeys(span for span in spans if span.first >= 0))
 
 
-def _hairpin(source: Endpoint, destination: Endpoint) -> bool:
-    """Two members of one pool, and a public address at one end: between private ones the packet never left."""
-    return (
-        bool(source.pools & destination.pools)
-        and source.component != destination.component
-        and not (source.faces == destination.faces == {PRIVATE})
-    )
+def _left(source: Endpoint, destination: Endpoint) -> bool:
+    """Whether packets between two relays of ours pass the firewall: between private addresses they never left."""
+    return not (source.faces == destination.faces == {PRIVATE})
+
+
+def _of_one_pool(source: Endpoint, destination: Endpoint) -> bool:
+    return bool(source.pools & destination.pools) and source.component != destination.component
 
 
 # --- local paths -----------------------------------------------------------------------------------------------------

@@ -52,6 +52,10 @@ class Reach:
             lambda e: e.own and e.has(role) and (pool is None or pool.fqdn in e.pools), Narrowness.ADDRESS
         )
 
+    def other_relays(self, pool: EdgePool | None) -> Members:
+        own = self.edge(names.EDGE_EXT_AV, pool)
+        return {number: n for number, n in self.edge(names.EDGE_EXT_AV, None).items() if number not in own}
+
     def access(self, pool: EdgePool | None, *, nodes_too: bool = False) -> Members:
         """Who speaks for the Access Edge outside: its nodes, behind a hardware balancer the virtual address."""
         virtual = self.edge(names.EDGE_EXT_VIP_ACCESS, pool)
@@ -197,7 +201,9 @@ _WORDS: Final[Mapping[str, _Word]] = {
     "edge-ext-access": lambda r, p: r.edge(names.EDGE_EXT_ACCESS, p),
     "edge-ext-webconf": lambda r, p: r.edge(names.EDGE_EXT_WEBCONF, p),
     "edge-ext-av": lambda r, p: r.edge(names.EDGE_EXT_AV, p),
-    "edge-ext-av-of-other-member": lambda r, p: r.edge(names.EDGE_EXT_AV, p),  # the pair is checked by the leg
+    # Of these two the pair is checked by the leg.
+    "edge-ext-av-of-other-member": lambda r, p: r.edge(names.EDGE_EXT_AV, p),
+    "edge-ext-av-of-other-pool": lambda r, p: r.other_relays(p),
     "edge-xmpp-proxy": lambda r, p: r.edge(names.EDGE_EXT_ACCESS, p),  # the proxy shares the Access Edge's address
     "edge-int": lambda r, p: r.edge(names.EDGE_INT, p),
     "edge-ext-vip-access": lambda r, p: r.edge(names.EDGE_EXT_VIP_ACCESS, p),

@@ -36,6 +36,7 @@ MEANT: Final[Mapping[str, str]] = {
     "edge-ext-webconf": "the Web Conferencing Edge's address of each node",
     "edge-ext-av": "the A/V Edge's address of each node",
     "edge-ext-av-of-other-member": "the A/V address of another member of the same Edge pool, one end by its public one",
+    "edge-ext-av-of-other-pool": "the A/V address of another Edge pool of ours, one end by its public one",
     "edge-xmpp-proxy": "the XMPP proxy, which shares the Access Edge's address",
     "edge-ext-vip-access": "the Access Edge's virtual address",
     "edge-ext-vip-webconf": "the Web Conferencing Edge's virtual address",

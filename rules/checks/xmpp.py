@@ -20,11 +20,11 @@ _XMPP_PRODUCTS = (names.LYNC_2013, names.SFB_2015)
 
 
 def _peer_opened(facts: Facts) -> bool | None:
-    """Whether the far end opened this stream at our XMPP proxy, or where a later product's would be; None if it is no
-    such stream."""
+    """Whether the far end opened this stream at our XMPP proxy, where a later product's would be, or at the address of
+    another service, where none belongs; None if it is no such stream."""
     for own, far, ours in ((facts.destination, facts.source, False), (facts.source, facts.destination, True)):
         pool = facts.site.edge_pool(own)
-        if not own.has(*names.ACCESS_EDGE) or far.zone != names.EXTERNAL or pool is None:
+        if not own.has(*names.OUTER_EDGE) or far.zone != names.EXTERNAL or pool is None:
             continue
         if at_least(pool.product, names.LYNC_2013) and facts.port == (5269 if ours else pool.xmpp.port):
             return not ours
@@ -53,7 +53,7 @@ def _listed(partner: XmppPartner, endpoint: Endpoint) -> bool:
     "xmpp-partner-not-configured",
     severity="high",
     positions=("external",),
-    text="An XMPP stream at the Edge's proxy names a domain that is no configured partner, comes from an address "
+    text="An XMPP stream at an Edge names a domain that is no configured partner, comes from an address "
     "that the partner does not list, or names nobody and comes from an address that no partner lists.",
     sources=("COMP", "XCFG", "RFC 6120 §4.7"),
     controls=("AC-4", "CA-3"),
