@@ -103,7 +103,7 @@ class Closer:
                 sha256=row["sha256"] or "",
                 subject=_name(row["subject_common_name"]),
                 names=tuple(_name(name) for name in row["alternative_names"] or ()),
-                issuer=_name(row["issuer_common_name"]),
+                issuer=visible(row["issuer_common_name"] or ""),
                 revocation_list=row["revocation_list"],
             )
         return known

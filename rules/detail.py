@@ -29,12 +29,12 @@ _USES: Final = (("/autodiscover", AUTODISCOVER), ("/mcx", MOBILITY), ("/ucwa", M
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A leaf certificate as far as names go, all lower case, and whether it can be revoked."""
+    """A leaf certificate as far as names go, in lower case, by whom it was issued, and whether it can be revoked."""
 
     sha256: str
     subject: str  # common name
     names: tuple[str, ...]  # alternative names
-    issuer: str  # common name
+    issuer: str  # common name, as written
     revocation_list: bool | None = None  # whether it names where one is; None: not known
 
     @property

@@ -47,8 +47,8 @@ def cert_name_mismatch(facts: Facts) -> str | None:
     if missing is None:
         return None
     return (
-        f"{facts.destination} showed a certificate of {certificate.subject or 'nobody'} on {facts.at_port} that lacks "
-        f"{missing}: issue one with that name."
+        f"{facts.destination} showed {facts.source} a certificate of {certificate.subject or 'nobody'} on "
+        f"{facts.at_port} that lacks {missing}: issue one with that name."
     )
 
 
@@ -102,7 +102,8 @@ def cert_private_ca_edge_external(facts: Facts) -> str | None:
 
 def _private(facts: Facts, certificate: Certificate) -> bool:
     private = {name.lower() for name in facts.site.topology.policy.private_cas}
-    return bool(certificate.issuer) and (certificate.issuer in private or certificate.issuer == certificate.subject)
+    issuer = certificate.issuer.lower()
+    return bool(issuer) and (issuer in private or issuer == certificate.subject)
 
 
 @rule(
@@ -230,8 +231,9 @@ def mtls_untrusted_peer(facts: Facts) -> str | None:
     if side is None:
         return None
     certificate = facts.detail.client if side == _CLIENT else facts.detail.server
-    peer = facts.source if side == _CLIENT else facts.destination
+    peer, own = (facts.source, facts.destination) if side == _CLIENT else (facts.destination, facts.source)
     name = certificate.subject if certificate is not None and certificate.subject else "nobody"
     return (
-        f"{peer} showed a certificate of {name} on {facts.at_port}, which is not its name: find out who stands there."
+        f"{peer} showed {own} a certificate of {name} on {facts.at_port}, which is not its name: "
+        "find out who stands there."
     )

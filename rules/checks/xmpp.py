@@ -72,17 +72,19 @@ def xmpp_partner_not_configured(facts: Facts) -> str | None:
         return None  # later products have no partners to list: `xmpp-unsupported-version`
     partners = site.topology.federation.xmpp_partners
     domain = _peer_domain(facts, opened)
+    way = f"{facts.source} opened XMPP on {facts.at_port} to {facts.destination}"
+    remedy = f"{'refuse it' if opened else 'find out who of ours writes there'}, or configure the partner"
     if domain == NO_NAME:
         if any(not partner.addresses for partner in partners) or any(_listed(p, peer) for p in partners):
             return None
-        return f"{peer} speaks with our XMPP proxy and no configured partner lists that address: refuse it."
+        return f"{way}, and no configured partner lists that address: {remedy}."
     partner = next((p for p in partners if site.domains.number(p.domain) == domain), None)
     if partner is None:
         name = site.domains.text(domain)
         called = f"the domain {name}" if name is not None else "a domain"
-        return f"{peer} speaks XMPP for {called} that is no configured partner: refuse it or configure the partner."
+        return f"{way} for {called} that is no configured partner: {remedy}."
     if partner.addresses and not _listed(partner, peer):
-        return f"{peer} speaks XMPP for {partner.domain}, which lists other addresses: check who stands there."
+        return f"{way} for {partner.domain}, which lists other addresses: check who stands there."
     return None
 
 

@@ -14,7 +14,7 @@ from rules.detail import ADMIN, AUTODISCOVER, MOBILITY, OTHER, ROOT, Certificate
 from rules.observation import Validity
 from rules.topology import CertificateNames
 from tests.policy.cases import CERTIFICATES, certificate
-from tests.policy.flows import HTTP, MTLS, TLS, TLS13, Bench, contoso, spoken
+from tests.policy.flows import HTTP, MTLS, TLS, TLS13, Bench, contoso, spoken, xmpp
 
 ACCESS, PARTNER = CERTIFICATES["access"], CERTIFICATES["partner"]
 PROXY_OUT = "203.0.113.40"
@@ -58,13 +58,49 @@ def test_names_that_a_site_states_itself() -> None:
     assert "edge.contoso.com" in verdict.reason
 
 
+EDGE, LITWARE, STRANGER = "203.0.113.10", "198.51.100.10", "192.0.2.66"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "wire", "detail", "said"),
+    [
+        (STRANGER, f"{EDGE}:5269", xmpp(1, 2), Detail(), "the Internet opened XMPP on TCP 5269 to edge01.contoso.net "),
+        (
+            EDGE,
+            f"{STRANGER}:5269",
+            xmpp(2, 1),
+            Detail(),
+            "edge01.contoso.net (edge-ext-access) opened XMPP on TCP 5269",
+        ),
+        (
+            STRANGER,
+            f"{EDGE}:443",
+            TLS,
+            server(PARTNER),
+            "(edge-ext-access) showed a host on the Internet a certificate",
+        ),
+        (
+            LITWARE,
+            f"{EDGE}:5061",
+            MTLS,
+            Detail(client=CERTIFICATES["stranger"]),
+            "sip.litware.com (partner-edge) showed edge01.contoso.net ",
+        ),
+    ],
+)
+def test_a_reason_names_both_ends_and_who_opened(
+    site: Bench, source: str, destination: str, wire: dict[str, Any], detail: Detail, said: str
+) -> None:
+    assert said in site.judge(f"{source}:41000", f"{destination}/tcp", wire, detail=detail).reason
+
+
 def test_private_authorities_are_those_that_the_site_names() -> None:
     topology = contoso()
     named = replace(topology, policy=replace(topology.policy, private_cas=("Contoso Private CA",)))
-    detail = server(certificate("sip.contoso.com", "webcon.contoso.com", issuer="contoso private ca"))
-    assert Bench(named).judge(USER, "203.0.113.10:443/tcp", TLS, detail=detail).rules == (
-        "cert-private-ca-edge-external",
-    )
+    detail = server(certificate("sip.contoso.com", "webcon.contoso.com", issuer="CONTOSO Private CA"))
+    verdict = Bench(named).judge(USER, "203.0.113.10:443/tcp", TLS, detail=detail)
+    assert verdict.rules == ("cert-private-ca-edge-external",)
+    assert "issued by CONTOSO Private CA " in verdict.reason, "as it is written"
     assert Bench(topology).judge(USER, "203.0.113.10:443/tcp", TLS, detail=detail).verdict == "allowed"
 
 
