@@ -68,9 +68,11 @@ class Kept:
 
 
 def wanted(verdict: Verdict) -> bool:
-    """Judged flows; and from Director to Front End, where what should have ended at the Director goes on."""
-    behind = (verdict.source.role, verdict.destination.role) == (names.DIRECTOR, names.FE)
-    return verdict.verdict != OUT_OF_SCOPE or behind
+    """Judged flows; from Director to Front End, where what should have ended at the Director goes on; and of an inner
+    Edge or the internal firewall, where one may stand in the other's place."""
+    roles = (verdict.source.role, verdict.destination.role)
+    inner = {names.FW_INT, *names.INNER_EDGE}.intersection(roles)
+    return verdict.verdict != OUT_OF_SCOPE or roles == (names.DIRECTOR, names.FE) or bool(inner)
 
 
 @dataclass(frozen=True, slots=True)

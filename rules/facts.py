@@ -218,6 +218,11 @@ class Facts:
         return bool(self.observation.payload & Payload.DESTINATION_BEYOND_ALERT)
 
     @property
+    def opener_spoke(self) -> bool:
+        """The source sent payload."""
+        return bool(self.observation.payload & (Payload.DESTINATION if self.flipped else Payload.SOURCE))
+
+    @property
     def server_broke_off(self) -> bool:
         return bool(self.observation.tls & Tls.SERVER_BROKE_OFF)
 

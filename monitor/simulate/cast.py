@@ -148,6 +148,7 @@ class Cast:
             "branch appliance": lambda n: _first("branch appliance", topology.branch_appliances),
             "directory server": lambda n: self._directory(),
             "external firewall": lambda n: self._firewall(),
+            "internal firewall": lambda n: self._inner_firewall(),
             "admin station": lambda n: self._in("clients.admin", topology.clients.admin or topology.clients.lan, 0),
             "lan client": lambda n: self._in("clients.lan", topology.clients.lan, 7),
             "wifi client": lambda n: self._in("clients.wifi", topology.clients.wifi or topology.clients.lan, 9),
@@ -197,6 +198,14 @@ class Cast:
         addresses = self.topology.firewall_addresses("external")
         inner = tuple(address for address in addresses if is_private(address))
         return Part(tuple(a for a in addresses if a not in inner) or inner, inner or addresses)
+
+    def _inner_firewall(self) -> Part:
+        """As the inner perimeter network sees it."""
+        addresses = self.topology.firewall_addresses("internal")
+        facing = tuple(a for a in addresses if self.topology.zone_of(a) == names.PERIMETER_INT)
+        if not facing:
+            raise NotCast("no internal firewall with an address in a perimeter-int zone is declared")
+        return _plain(facing)
 
     def _partner(self, *, old: bool, media: bool) -> Part:
         for partner in self.topology.federation.sip_partners:

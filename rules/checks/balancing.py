@@ -9,7 +9,7 @@ translation. What takes two flows to show (both sides of a firewall, a reply fro
 from __future__ import annotations
 
 from rules import names
-from rules.checks.pairs import source_changed
+from rules.checks.pairs import source_changed, translated_inside
 from rules.components import EdgePool
 from rules.facts import Facts
 from rules.observation import Answered, Initiator, Stun
@@ -175,6 +175,31 @@ def nat_inbound_source_changed(facts: Facts) -> str | None:
     return (
         f"{source} opened {facts.at_port} of {facts.destination}, whose clients stand on the Internet: "
         "translate the destination alone and leave the client's address."
+    )
+
+
+@rule(
+    "edge-internal-nat",
+    severity="high",
+    positions=("internal",),
+    text="A firewall's own inside address speaks to an inner listener of an Edge, or the two sides of the internal "
+    "firewall show a connection with an Edge under different addresses: it translates. It must route: the Edge tells "
+    "clients its own address and needs theirs.",
+    sources=("AVFW", "SFB-ENV"),
+    controls=("CM-6", "SI-4"),
+    about_opener=True,
+    names_ends=True,
+    join=translated_inside,
+)
+def edge_internal_nat(facts: Facts) -> str | None:
+    if not facts.listener or not facts.destination.has(*names.INNER_EDGE):
+        return None
+    outer = facts.source.zone in (names.EXTERNAL, names.PERIMETER_EXT)
+    if outer or not facts.source.has(names.FW_INT, names.FW_EXT) or not facts.opener_spoke:
+        return None  # without a byte it looks whether the Edge is alive
+    return (
+        f"{facts.source} speaks to {facts.at_port} of {facts.destination} in place of whoever it hides: "
+        "let the internal firewall route, without translation."
     )
 
 

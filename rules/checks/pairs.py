@@ -24,21 +24,26 @@ _NAT_CONTROLS = ("CM-6", "SI-4")
 _OUTER = (*names.OUTER_EDGE, names.RP_EXT)
 
 
+def _changed(sights: Sights, position: str) -> Iterator[tuple[Sight, Sight]]:
+    """Two legs of each conversation that differ in an address or a port. Requests may be numbered alike: where one came
+    through to the other sensor as it was, they are two conversations."""
+    seen = {(sight.sensor, sight.five) for sight in sights.at(position)}
+    for one, other in sights.connections(position):
+        if one.five == other.five:
+            continue
+        unchanged = {(one.sensor, other.five), (other.sensor, one.five)} & seen
+        if one.transport == TCP or one.sensor == other.sensor or not unchanged:
+            yield one, other
+
+
 def _passed_on(sights: Sights) -> Iterator[tuple[Sight, Sight]]:
     """(leg nearer to the opener, leg behind it) of each conversation that does not pass the external firewall as it
     came."""
-    seen = {(sight.sensor, sight.five) for sight in sights.at("external")}
-    for one, other in sights.connections("external"):
-        if one.five == other.five:
-            continue
-        order = (_goes_in, _goes_out, _is_nearer, _is_earlier)
-        found = (legs for precedes in order for legs in ((one, other), (other, one)) if precedes(*legs))
-        before, after = next(found, (None, None))
-        if before is None or after is None:
-            continue
-        # Two requests that are numbered alike, and one of them came through as it was: they are two conversations.
-        if before.sensor == after.sensor or (after.sensor, before.five) not in seen:
-            yield before, after
+    for one, other in _changed(sights, "external"):
+        for precedes in (_goes_in, _goes_out, _is_nearer, _is_earlier):
+            if precedes(one, other) or precedes(other, one):
+                yield (one, other) if precedes(one, other) else (other, one)
+                break
 
 
 def _goes_in(before: Sight, after: Sight) -> bool:
@@ -205,28 +210,6 @@ def _is_behind(end: Endpoint) -> bool:
 
 
 @joined(
-    "edge-internal-nat",
-    severity="high",
-    positions=("internal",),
-    text="The internal firewall translates between inside hosts and an Edge. It must route: the Edge tells clients "
-    "its own address and needs theirs.",
-    sources=("AVFW", "SFB-ENV"),
-    controls=_NAT_CONTROLS,
-)
-def edge_internal_nat(sights: Sights) -> Iterator[Joined]:
-    for one, other in sights.connections("internal"):
-        same_ends = (one.source_ip, one.destination_ip) == (other.source_ip, other.destination_ip)
-        edge = next((e for s in (one, other) for e in (s.source, s.destination) if e.has(*names.INNER_EDGE)), None)
-        balanced = any(_balancer(end) for s in (one, other) for end in (s.source, s.destination))
-        if edge is not None and not same_ends and not balanced:
-            yield Joined(
-                f"A connection with {edge} is {one.source_ip} to {one.destination_ip} on one side of the internal "
-                f"firewall and {other.source_ip} to {other.destination_ip} on the other: route, do not translate.",
-                (one, other),
-            )
-
-
-@joined(
     "hlb-asymmetric-reply",
     severity="medium",
     positions=("external",),
@@ -291,6 +274,25 @@ def _is_nearer_balancer(part: Sight, seen: Sight) -> bool:
     to_perimeter_int = part.position == "internal" and part.destination.perimeter
     near, far = ("outside", "inside") if to_perimeter_int else ("inside", "outside")
     return part.position == seen.position and (part.side, seen.side) == (near, far)
+
+
+def translated_inside(sights: Sights) -> Iterator[Joined]:
+    """Another address on the other side of the internal firewall, of an Edge or of whom it speaks with."""
+    for one, other in _changed(sights, "internal"):
+        if one.transport != TCP and one.sensor == other.sensor:
+            continue  # numbered alike, each may be its own
+        edge = next((e for s in (one, other) for e in (s.source, s.destination) if e.has(*names.INNER_EDGE)), None)
+        changed: list[Endpoint] = []
+        if one.source_ip != other.source_ip:
+            changed += (one.source, other.source)
+        if one.destination_ip != other.destination_ip:
+            changed += (one.destination, other.destination)
+        if edge is not None and changed and not any(_balancer(end) for end in changed):
+            yield Joined(
+                f"A connection with {edge} is {one.source_ip} to {one.destination_ip} on one side of the internal "
+                f"firewall and {other.source_ip} to {other.destination_ip} on the other: route, do not translate.",
+                (one, other),
+            )
 
 
 def passed_through(sights: Sights) -> Iterator[Joined]:

@@ -80,7 +80,7 @@ def with_rules(**severities: str) -> Bench:
         ("203.0.113.77:4000", "203.0.113.10:443/tcp", TLS, VIOLATION),  # at a listener it is somebody translated
         ("203.0.113.77:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, VIOLATION),  # no way from one side to the other
         ("192.168.10.1:4000", "172.25.33.10:22/tcp", SSH, OUT_OF_SCOPE),  # a firewall's own probe
-        ("192.168.10.1:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, ALLOWED),  # but where a row fits, it fits
+        ("192.168.10.1:4000", "172.25.33.10:443/tcp", PSEUDO_TLS, VIOLATION),  # but no probe speaks to a relay
         ("172.25.33.10:4000", "192.168.10.1:22/tcp", SSH, VIOLATION),  # an Edge that opens one is no probe
         ("10.45.16.30:3478", "10.45.16.31:3478/udp", TURN, OUT_OF_SCOPE),  # pool members by their inner addresses
         ("203.0.113.10:4000", "172.25.33.11:4443/tcp", TLS, VIOLATION),

@@ -48,7 +48,7 @@ RULES = {
     "admin-url-exposed", "internal-web-fqdn-exposed", "reverse-proxy-tls-passthrough", "cert-name-mismatch",
     "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
     "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside", "cert-no-cdp",
-    "reverse-proxy-http-content", "ipsec-on-media", "media-cleartext",
+    "reverse-proxy-http-content", "ipsec-on-media", "media-cleartext", "edge-internal-nat",
 }  # fmt: skip
 
 SERVICES = {
