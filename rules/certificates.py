@@ -52,17 +52,19 @@ def _listener(facts: Facts) -> tuple[str | None, Expected | None]:
     servers = _fqdns(end)
     web = site.web_pool(end)
     if web is not None and end.has(*names.WEB_SERVERS):
-        kind = "director" if any(p.fqdn == web.fqdn for p in site.topology.director_pools) else "fe"
+        director = any(p.fqdn == web.fqdn for p in site.topology.director_pools)
+        kind = "director" if director else "fe"
+        known = servers if director else (web.fqdn,)  # a Front End's own name stands beside its pool's
         if facts.port in (web.web.external_https, 443):
-            urls = (*site.topology.simple_urls.meet, *site.topology.simple_urls.dialin)
             outer = (web.web.external,) if web.web.external else ()
-            return f"{kind}-web", Expected(any_of=(*servers, *outer, *urls))
-        return (kind, Expected(any_of=servers)) if facts.port == 5061 else (None, None)
+            return f"{kind}-web", Expected(any_of=(*known, *outer))
+        return (kind, Expected(any_of=known)) if facts.port == 5061 else (None, None)
     if end.has(names.OWAS) and facts.port == 443:
-        published = (entry for proxy in site.topology.reverse_proxies for entry in proxy.publishes)
-        return "owas", Expected(any_of=(*servers, *(entry.host for entry in published if entry.to in servers)))
+        entries = (entry for proxy in site.topology.reverse_proxies for entry in proxy.publishes)
+        published = tuple(entry.host for entry in entries if entry.to in servers)
+        return "owas", Expected(any_of=published or servers)
     if end.has(names.SBA) and facts.port == 5061:
-        return "sba", Expected(any_of=(*servers, *(f"sip.{domain}" for domain in site.topology.sip_domains)))
+        return "sba", Expected(any_of=servers)
     return None, None
 
 

@@ -135,7 +135,8 @@ def certificates(topology: Topology) -> dict[str, tuple[str, ...]]:
         for server in servers.members:
             show(server.address, servers.fqdn, server.fqdn, servers.web.external)
     for single in (*topology.office_web_apps, *topology.branch_appliances):
-        show(single.address, single.fqdn)
+        entries = (entry for proxy in topology.reverse_proxies for entry in proxy.publishes)
+        show(single.address, *(entry.host for entry in entries if entry.to == single.fqdn), single.fqdn)
     for partner in topology.federation.sip_partners:
         show(partner.access, partner.access_fqdn or f"sip.{partner.domain}")
     return found
