@@ -9,12 +9,12 @@ without a service nothing was said yet, so that only rules about the ends can sp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from rules.endpoints import Endpoint
 from rules.facts import Site, crossing
-from rules.judge import MTLS_MISSING, Judge
+from rules.judge import Judge
 from rules.meant import UnknownEnd, listening, means, pairs
 from rules.observation import Answered, Evidence, Initiator, Mutual, Observation, Payload, StartTls, Stun, Tls
 from rules.observation import XmppNamespace as Xmpp
@@ -57,6 +57,7 @@ class _Case:
     source: Endpoint
     destination: Endpoint
     source_port: int | None  # where it decides
+    shows: str | None  # what of certificates, where that decides
     verdict: Verdict
 
     @property
@@ -75,13 +76,16 @@ def ask(topology: Topology, question: Question) -> Answer:
     everything = destinations
     destinations = listening(question.destination, destinations, question.transport, question.port, site)
     judge = Judge(topology, "internal", site=site)
-    cases = [
-        _Case(source, destination, source_port if len(ports) > 1 else None, judge.judge(observation))
-        for source, destination in pairs(sources, destinations)
-        for ports in [_source_ports(site, question, source, destination)]
-        for source_port in ports
-        for observation in [_observation(site, question, source, destination, source_port)]
-    ]
+    cases: list[_Case] = []
+    for source, destination in pairs(sources, destinations):
+        ports = _source_ports(site, question, source, destination)
+        for source_port in ports:
+            asked = _observation(site, question, source, destination, source_port)
+            verdicts = {shows: judge.judge(observation) for shows, observation in _handshakes(question, asked).items()}
+            same = len({(verdict.verdict, verdict.path, verdict.rules) for verdict in verdicts.values()}) == 1
+            for shows, verdict in list(verdicts.items())[: 1 if same else None]:
+                port = source_port if len(ports) > 1 else None
+                cases.append(_Case(source, destination, port, None if same else shows, verdict))
     if not cases:
         raise UnknownEnd(f"no address of '{question.source}' can speak with one of '{question.destination}'")
     kinds = {case.kind for case in cases}
@@ -118,8 +122,7 @@ def _holds(leg: Leg, port: int) -> bool:
 
 
 _SERVICE_FACTS: Final[dict[str, dict[str, int]]] = {
-    # Whether a client certificate is shown is not said by `tls`; `mtls` says so.
-    "tls": {"tls": Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED, "mutual": Mutual.UNKNOWN},
+    "tls": {"tls": Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED, "mutual": Mutual.NO},
     "mtls": {"tls": Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.ESTABLISHED, "mutual": Mutual.YES},
     "pseudo-tls": {"stun": Stun.PSEUDO_HELLO | Stun.PSEUDO_REPLY},
     "turn": {"stun": Stun.REQUEST | Stun.ANSWERED | Stun.MS_TURN},
@@ -159,6 +162,13 @@ def _observation(
             **_SERVICE_FACTS.get(question.service, {}),
         )
     return Observation(**values)
+
+
+def _handshakes(question: Question, asked: Observation) -> dict[str, Observation]:
+    """What the opener shows → the flow. `tls` leaves open whether it shows a certificate, which a row may ask for."""
+    if question.service != "tls":
+        return {"": asked}
+    return {"a certificate": replace(asked, mutual=Mutual.YES), "no certificate": asked}
 
 
 def known_services() -> tuple[str, ...]:
@@ -203,6 +213,7 @@ def _divided(cases: list[_Case]) -> Iterator[str]:
         "who opens it": lambda case: _called(case.source),
         "who answers": lambda case: _called(case.destination),
         "the port it is opened from": _from_port,
+        "what the opener shows": lambda case: str(case.shows),
     }
     for what, part in parts.items():
         found = {kind: list(dict.fromkeys(part(case) for case in cases if case.kind == kind)) for kind in kinds}
@@ -224,11 +235,6 @@ def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[st
         yield "out of scope: nothing is said of such a flow"
     elif case.verdict.verdict == UNDECIDED:
         yield f"undecided: {case.verdict.reason}"
-    elif case.verdict.unproved:
-        yield (
-            f"whether both ends show a certificate is not said: `--service mtls` says they do; where the opener shows "
-            f"none, {MTLS_MISSING} holds on {path}"
-        )
     yield from _behind_balancer(site, question, case)
     if path is not None:
         row = next(row for row in site.paths if row.id == path)
@@ -303,7 +309,8 @@ def _crossing(site: Site, case: _Case) -> str:
 
 def _pair(case: _Case) -> str:
     port = f" from {_from_port(case)}" if case.source_port is not None else ""
-    return f"{_called(case.source)}{port} to {_called(case.destination)}"
+    shows = f" with {case.shows}" if case.shows is not None else ""
+    return f"{_called(case.source)}{port} to {_called(case.destination)}{shows}"
 
 
 def _from_port(case: _Case) -> str:

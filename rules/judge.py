@@ -43,7 +43,7 @@ MAX_KNOWN: Final = 65_536
 HAIRPIN_BLOCKED: Final = "av-pool-hairpin-blocked"
 """The one rule that an unanswered STUN check may trip: it is about that silence."""
 
-MTLS_MISSING: Final = "mtls-client-cert-missing"
+_MTLS_MISSING: Final = "mtls-client-cert-missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,11 +325,11 @@ class Judge:
         if self._passed(facts):
             return False
         if facts.leg is None:
-            broken_off = facts.server_broke_off and any(rule.id == MTLS_MISSING for rule, _, _ in counting)
+            broken_off = facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
             return not facts.answered or broken_off
         if not facts.listener_spoke:
             return True
-        return facts.server_broke_off and any(rule.id == MTLS_MISSING for rule, _, _ in counting)
+        return facts.server_broke_off and any(rule.id == _MTLS_MISSING for rule, _, _ in counting)
 
     def _passed(self, facts: Facts) -> bool:
         """Whether a sensor here stands beyond the first firewall on the way from the source."""

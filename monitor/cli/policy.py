@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
     question.add_argument(
         "--service",
         metavar="NAME",
-        help="what is spoken, as `flows` names it, or mtls: TLS where both ends show a certificate, which `tls` leaves "
+        help="what is spoken, as `flows` names it, or mtls: TLS where both ends show a certificate; `tls` leaves that "
         "open; absent: nothing was said yet",
     )
     question.add_argument("--format", choices=("text", "json"), default="text", help="of the answer (default text)")

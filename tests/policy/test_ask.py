@@ -96,10 +96,15 @@ def test_a_trace_says_on_what_it_depends(question: dict[str, Any], words: str) -
     assert words in told(**question)
 
 
-def test_tls_alone_does_not_prove_that_both_ends_show_a_certificate() -> None:
-    question = {"from": "fe", "to": "edge-int", "port": 5061}
-    assert "where the opener shows none, mtls-client-cert-missing holds" in told(**question, service="tls")
-    assert "mtls-client-cert-missing" not in told(**question, service="mtls")
+def test_tls_leaves_open_what_a_row_of_mutual_tls_asks_for() -> None:
+    question = {"from": "fe", "to": "edge-int", "port": 5061, "transport": "tcp"}
+    either = ask(contoso(), put({**question, "service": "tls"}))
+    assert (either.answer, either.rules) == ("depends", ("mtls-client-cert-missing",))
+    words = "it depends on what the opener shows: allowed with a certificate; a violation with no certificate"
+    assert words in either.trace
+    assert ask(contoso(), put({**question, "service": "mtls"})).answer == "allowed"
+    client = ask(contoso(), Question("ext-client", "edge-ext-access", 6, 443, service="tls"))
+    assert client.answer == "allowed", "no row asks a client for one"
 
 
 def test_a_trace_tells_a_role_of_one_pool_from_that_of_another() -> None:
