@@ -222,20 +222,23 @@ def _owas_published(facts: Facts) -> bool:
     severity="low",
     positions=("external", "internal"),
     text="Office Web Apps answers from a perimeter address. It must be a domain member, and the vendor documents the "
-    "place but advises against it. Reached from the Internet past the proxy that publishes it, this is high.",
+    "place but advises against it. Or it is reached from the Internet past the proxy that publishes it, wherever it "
+    "stands: this is high.",
     sources=("CONF", "OWAS"),
     controls=("AC-4", "SC-7(5)"),
     about_opener=True,
     graver=lambda facts: "high" if facts.source.zone == names.EXTERNAL and _owas_published(facts) else None,
 )
 def owas_in_perimeter(facts: Facts) -> str | None:
-    if not facts.destination.has(names.OWAS) or not facts.destination.perimeter or not facts.answered:
+    if not facts.destination.has(names.OWAS) or not facts.answered:
         return None
     if facts.source.zone == names.EXTERNAL and _owas_published(facts):
         return (
             f"{facts.source} reached {facts.destination} on {facts.at_port} although a reverse proxy publishes it: "
             "let the proxy alone address it."
         )
+    if not facts.destination.perimeter:
+        return None
     return (
         f"{facts.destination} answered {facts.source} on {facts.at_port} from the perimeter: "
         "move Office Web Apps inside, it has to be a domain member."
