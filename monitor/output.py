@@ -20,11 +20,13 @@ STANDARD_OUTPUT: Final = "standard output"
 
 
 class Output:
-    """`with Output(path) as out: out.write(bytes)`; path None = standard output."""
+    """`with Output(path) as out: out.write(bytes)`; path None = standard output. keeps: what the file held before is
+    kept beside it, in `NAME~`."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, *, keeps: bool = False) -> None:
         self.name = path if path is not None else STANDARD_OUTPUT
         self._path = path
+        self._keeps = keeps
         self._target = ""
         self._temporary: str | None = None
         self._file: BinaryIO | None = None
@@ -99,6 +101,8 @@ class Output:
         try:
             self._file.close()
             if self._temporary is not None and kind is None:
+                if self._keeps and os.path.isfile(self._target) and os.path.getsize(self._target):
+                    os.replace(self._target, f"{self._target}~")
                 os.replace(self._temporary, self._target)
                 self._temporary = None
         except BrokenPipeError:

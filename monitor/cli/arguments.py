@@ -74,19 +74,9 @@ def add_output(parser: argparse.ArgumentParser, what: str = "the result") -> Non
 
 
 def add_draft_output(parser: argparse.ArgumentParser, what: str) -> None:
-    """For what is going to be changed by hand; `draft_output` opens it."""
-    add_output(parser, what)
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists: it may have been edited")
-
-
-def draft_output(arguments: argparse.Namespace) -> Output:
-    """Where a draft goes. Raises OperatorMistake when that would replace a file somebody may have worked on."""
-    path = arguments.output
-    if path is not None and not arguments.force and os.path.isfile(path) and os.path.getsize(path):
-        raise OperatorMistake(
-            f"--output: {visible(path)} exists and may have been edited: name another file, or replace it with --force"
-        )
-    return Output(path)
+    """For what is going to be changed by hand: `Output(…, keeps=True)` writes it."""
+    kept = f"write {what} to FILE instead of standard output; what FILE held is kept in FILE~"
+    parser.add_argument("--output", metavar="FILE", help=kept)
 
 
 def add_captures(parser: argparse.ArgumentParser) -> None:

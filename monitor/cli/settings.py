@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from monitor.cli.arguments import add_draft_output, add_output, command, draft_output, load_settings
+from monitor.cli.arguments import add_draft_output, add_output, command, load_settings
 from monitor.cli.messages import Messages
 from monitor.exit_status import DONE
 from monitor.output import Output
@@ -79,6 +79,6 @@ def run_schema(arguments: argparse.Namespace, messages: Messages) -> int:
 def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
     from monitor.settings.template import TEMPLATE
 
-    with draft_output(arguments) as out:
+    with Output(arguments.output, keeps=True) as out:
         out.write_text(TEMPLATE)
     return DONE

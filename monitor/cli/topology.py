@@ -10,7 +10,6 @@ from monitor.cli.arguments import (
     add_draft_output,
     add_output,
     command,
-    draft_output,
     expand_captures,
     load_topology,
     octets_to_read,
@@ -42,8 +41,8 @@ def add(commands: Any) -> None:
         run_check,
         summary="all faults of a file, and what its design lacks",
         description="Reports every fault at its line and column (exit 2), else what the design has that the vendor\n"
-        "does not support (exit 1 from severity high on), addresses in a zone of another role (exit 1: audits judge\n"
-        "less then), and what the file says in vain.",
+        "does not support (exit 1 from severity high on), warns of addresses in a zone of another role, since audits\n"
+        "judge less then, and notes what the file says in vain.",
         example="edgewarden topology check contoso.yaml",
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
@@ -120,7 +119,7 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     with Output(None) as out:
         out.write_text("\n".join(lines) + "\n")
     grave = SEVERITIES.index("high")
-    return VIOLATIONS if strays or any(SEVERITIES.index(finding.severity) <= grave for finding in found) else DONE
+    return VIOLATIONS if any(SEVERITIES.index(finding.severity) <= grave for finding in found) else DONE
 
 
 def run_show(arguments: argparse.Namespace, messages: Messages) -> int:
@@ -164,7 +163,7 @@ def run_import(arguments: argparse.Namespace, messages: Messages) -> int:
     except DeploymentFaults as error:
         count = len(error.faults)
         raise OperatorMistake(f"the deployed topology has {count} fault{'s' if count != 1 else ''}:\n{error}") from None
-    with draft_output(arguments) as out:
+    with Output(arguments.output, keeps=True) as out:
         out.write_text(draft.text)
     _tell(draft, messages)
     return DONE
@@ -193,7 +192,7 @@ def run_new(arguments: argparse.Namespace, messages: Messages) -> int:
         return _draft_from_captures(arguments, messages)
     from rules.template import TEMPLATE
 
-    with draft_output(arguments) as out:
+    with Output(arguments.output, keeps=True) as out:
         out.write_text(TEMPLATE)
     return DONE
 
@@ -205,7 +204,7 @@ def _draft_from_captures(arguments: argparse.Namespace, messages: Messages) -> i
     from rules.sighted import draft_from
 
     statuses = [DONE]
-    with draft_output(arguments) as out:
+    with Output(arguments.output, keeps=True) as out:
         progress = messages.progress(octets_to_read(captures))
         sightings, replays = sightings_of(captures, progress)
         progress.done()

@@ -79,12 +79,17 @@ def test_outer_addresses_of_several_servers_are_candidates_not_guesses() -> None
     ]
 
 
-@pytest.mark.parametrize("captures", [CLEAN, (*BAD, *CLEAN)], ids=["clean", "with violations"])
-def test_every_address_of_the_perimeter_is_in_its_zone(captures: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("captures", "hidden"),
+    # A firewall that hides a Front End behind its own address shows its certificate: packets do not tell the two apart.
+    [(CLEAN, set()), ((*BAD, *CLEAN), {"172.25.33.1"})],
+    ids=["clean", "with violations"],
+)
+def test_every_address_of_the_perimeter_is_in_its_zone(captures: tuple[str, ...], hidden: set[str]) -> None:
     zones = values(text_of(captures))["zones"]
     for zone in (PERIMETER_EXT, PERIMETER_INT, INTERNAL):
         assert zones[zone]
-        for address in zones[zone]:
+        for address in set(zones[zone]) - hidden:
             assert CONTOSO.zone_of(ip_address(address)) == zone, address
 
 
@@ -349,7 +354,7 @@ def test_without_a_capture_there_is_no_draft(tmp_path: Path, capfd: pytest.Captu
     mine = tmp_path / "mine.yaml"
     mine.write_text("# a morning's work\n")
     for capture, why in (("no.pcap", "is no capture"), ("gone.pcap", "gone.pcap")):
-        words = ["topology", "new", "--output", str(mine), "--force", "--from-capture", str(tmp_path / capture)]
+        words = ["topology", "new", "--output", str(mine), "--from-capture", str(tmp_path / capture)]
         assert main(words) == 2
         out, err = capfd.readouterr()
         assert out == ""
@@ -368,14 +373,12 @@ def test_without_a_capture_there_is_no_draft(tmp_path: Path, capfd: pytest.Captu
     ],
     ids=" ".join,
 )
-def test_a_draft_replaces_no_work(words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("# a morning's work\n")
+def test_a_draft_keeps_the_work_that_it_replaces(words: list[str], tmp_path: Path) -> None:
+    mine, kept = tmp_path / "mine.yaml", tmp_path / "mine.yaml~"
     words = [*words[:2], "--output", str(mine), *words[2:]]
-    assert main(words) == 2
-    assert "exists and may have been edited: name another file, or replace it with --force" in capfd.readouterr().err
-    assert mine.read_text() == "# a morning's work\n"
-    assert main([*words[:2], "--force", *words[2:]]) == 0
-    assert len(mine.read_text().splitlines()) > 20
-    mine.write_text("")  # nothing to lose
     assert main(words) == 0
+    assert not kept.exists(), "there was nothing to keep"
+    mine.write_text("# a morning's work\n")
+    assert main(words) == 0
+    assert len(mine.read_text().splitlines()) > 20
+    assert kept.read_text() == "# a morning's work\n"
