@@ -91,7 +91,6 @@ class Papers:
 FROM_TOPOLOGY: Final[dict[str, Papers]] = {
     "director-missing": Papers("info", _CONFIG, ("DIROV",), ("SC-7",)),
     "edge-same-subnet": Papers("high", (*_CONFIG, *_BOTH), ("HLBREQ", "NIC", "BLOG-SUBNET"), ("AC-4", "SC-7")),
-    "lb-mixed-mode": Papers("high", (*_CONFIG, *_BOTH), ("COMP", "LBREQ"), ("CM-6",)),
     "hlb-with-nat": Papers("high", (*_CONFIG, *_XF), ("HLBREQ", "SFB-ENV"), ("CM-6",)),
     "xmpp-invalid-negotiation-config": Papers("low", _CONFIG, ("XNEG",), ("CM-6", "SC-8")),
 }

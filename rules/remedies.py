@@ -128,7 +128,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "director-missing": "No Director is declared: a Front End is the next hop and authenticates whoever comes.",
     "edge-same-subnet": "Outer and inner interface of an Edge are in one network. They need two, without a route "
     "between them.",
-    "lb-mixed-mode": "Outer and inner side of an Edge pool are balanced in different ways. Both must use the same.",
     "hlb-with-nat": "A hardware-balanced Edge pool is translated. Its nodes and virtual addresses must be public.",
     "xmpp-invalid-negotiation-config": "An XMPP partner has a combination of TLS, SASL and dialback that the product "
     "does not support.",

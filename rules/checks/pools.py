@@ -209,3 +209,49 @@ def edge_service_split(sights: Sights) -> Iterator[Joined]:
                         (first, second, answers[one, missing], answers[other, lacks]),
                     )
                     return
+
+
+def _balanced(site: Site, sight: Sight) -> tuple[str, str, bool] | None:
+    """Pool, side and whether at its virtual address, of an answered connection to SIP of an Edge pool or to the
+    authentication of its relay; what a balancer opens to its nodes aside."""
+    if sight.transport != 6 or not sight.answered or sight.behind_lb or sight.source.virtual or sight.source.perimeter:
+        return None
+    if sight.position == "external":
+        pool = site.edge_pool_of(sight.destination, *names.ACCESS_EDGE)
+        ports = () if pool is None else (pool.access.port, pool.access.federation_port)
+    else:
+        pool = site.edge_pool_of(sight.destination, names.EDGE_INT, names.EDGE_INT_VIP)
+        ports = () if pool is None else (pool.access.internal_port, pool.av.auth_port)
+    if pool is None or len(pool.members) < 2 or sight.port not in ports:
+        return None
+    return pool.fqdn, sight.position, sight.destination.virtual
+
+
+@joined(
+    "lb-mixed-mode",
+    severity="high",
+    positions=("external", "internal"),
+    text="The virtual address of an Edge pool answers on one side while peers address its nodes on the other. Both "
+    "sides must be balanced in the same way. What the topology file says of it is told by `topology check`, too.",
+    sources=("COMP", "LBREQ"),
+    controls=("CM-6",),
+    all_positions=True,
+    keeps=Keeping(_balanced),
+)
+def lb_mixed_mode(sights: Sights) -> Iterator[Joined]:
+    """Nothing is said of a side on which both were addressed: a peer that goes astray there is another rule's."""
+    seen: dict[str, dict[tuple[str, bool], list[Sight]]] = defaultdict(lambda: defaultdict(list))
+    for sight in sights.all:
+        found = _balanced(sights.site, sight)
+        if found is not None:
+            pool, side, virtual = found
+            seen[pool][side, virtual].append(sight)
+    for pool, flows in sorted(seen.items()):
+        for one, other in (("external", "internal"), ("internal", "external")):
+            at_vip, at_nodes = flows.get((one, True)), flows.get((other, False))
+            if at_vip and at_nodes and (one, False) not in flows and (other, True) not in flows:
+                yield Joined(
+                    f"{pool} is reached at its virtual address at the {one} firewall and at its nodes at the {other} "
+                    "one: balance both sides in the same way.",
+                    (at_nodes[0], at_vip[0], *at_nodes[1:], *at_vip[1:]),
+                )

@@ -118,7 +118,6 @@ def test_rules_that_the_file_answers_have_their_papers() -> None:
     for rule, code in (
         ("director-missing", "DIROV, Overview of the Director"),
         ("edge-same-subnet", "NIC, Set up network interfaces for Edge Servers"),
-        ("lb-mixed-mode", "LBREQ, Load balancing requirements"),
         ("hlb-with-nat", "SFB-ENV, Edge Server environmental requirements"),
         ("xmpp-invalid-negotiation-config", "XNEG, Negotiation settings"),
         ("vpn-split-signalling-media", "CAC, Overview of call admission control"),
