@@ -119,6 +119,7 @@ def rows(path: str) -> dict[str, list[tuple[Any, ...]]]:
 def table_rows(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     own = ("report_runs", "record", "migrations", "outbox_cursors", "outbox_targets", "dead_letters", "sqlite_sequence")
+    own += ("sights", "joined_flows")  # what sensors show one another for minutes
     return {
         table: sorted(connection.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
         for table in tables

@@ -82,6 +82,11 @@ def addresses(packet: Packet) -> tuple[str, str]:
     return str(ipaddress.ip_address(header[12:16])), str(ipaddress.ip_address(header[16:20]))
 
 
+def ports(packet: Packet) -> tuple[int, int]:
+    """Of an untagged IPv4 packet without options, of TCP or UDP."""
+    return int.from_bytes(packet.data[34:36]), int.from_bytes(packet.data[36:38])
+
+
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """A row less some fields of `edgewarden`."""
     return {**row, "edgewarden": {key: value for key, value in row["edgewarden"].items() if key not in names}}

@@ -75,7 +75,7 @@ def test_standard_input_and_fifos_are_captures(tmp_path: Path) -> None:
         process = start("flows", "--format", "jsonl", "-", stdin=capture)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert len(out.splitlines()) == 44
+    assert len(out.splitlines()) == 45
     assert json.loads(out.splitlines()[0])["edgewarden"]["capture"] == "-"
 
 

@@ -47,7 +47,6 @@ NO_BREAKING_SCENARIO = {
     "federation-disabled-5061": "contoso federates; an Edge pool of tests/sites/fourthcoffee does not",
     "client-on-federation-port": "silenced by mtls-client-cert-missing wherever that is on; tests/policy/tables/rules",
     "xmpp-unsupported-version": "contoso has XMPP; tests/policy/tables/rules/xmpp.yaml has a site of 2019",
-    "owas-in-perimeter": "contoso's stands inside; tests/policy/tables/rules/bypass.yaml moves it",
     "cert-private-ca-edge-external": "contoso names no private authority; a site of tests/policy/tables/rules does",
     "reverse-proxy-host-rewritten": "a made proxy forwards what it was asked for; tests/policy/tables/rules",
     **{

@@ -196,7 +196,7 @@ def test_figures_in_words(tmp_path: Path) -> None:
     play(live, packets, range(0, len(packets), 50))
     wanted = offline(BROKEN["external"], "external")
     findings = len(stated(wanted["findings"]))
-    assert live.figures == f"{len(packets)} packets, {wanted['totals']['flows']} flows, {findings} findings"
+    assert live.figures == f"{len(packets):,} packets, {wanted['totals']['flows']} flows, {findings} findings"
 
 
 def test_a_flow_is_spoken_of_once_it_has_settled(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ RULES = {
     "cert-wildcard-edge", "cert-expired", "mtls-untrusted-peer", "turn-shared-secret", "director-bypass-web",
     "reverse-proxy-ssl-offload", "mobility-not-via-proxy", "external-web-fqdn-from-inside", "cert-no-cdp",
     "reverse-proxy-http-content", "ipsec-on-media", "media-cleartext", "edge-internal-nat",
+    "owas-in-perimeter",
 }  # fmt: skip
 
 SERVICES = {
