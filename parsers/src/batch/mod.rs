@@ -141,5 +141,4 @@ fn assemble(columns: impl Iterator<Item = (&'static str, bool, ArrayRef)>) -> Re
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@
 //! the traffic. Emptied buffers of one page are kept for the next stream: most flows are decided by their first packet,
 //! and need no allocation of their own.
 
-use super::stream::Buffers;
+use super::buffers::Buffers;
 
 /// The smallest buffer: more than a full Ethernet segment, less than half a kernel page's waste.
 pub const PAGE: usize = 2_048;

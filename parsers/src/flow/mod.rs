@@ -2,6 +2,7 @@
 //! packet a duplicate, and the record in which an ended flow leaves.
 
 pub mod budget;
+mod buffers;
 pub mod duplicate;
 mod holes;
 pub mod join;

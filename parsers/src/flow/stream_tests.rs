@@ -1,5 +1,6 @@
 //! Streams against a plain model: an array in which the first writer of each octet wins.
 
+use super::super::buffers::{PENDING_LIMIT, SEGMENT_OVERHEAD, WAITING_OCTETS, WAITING_SEGMENTS};
 use super::*;
 use proptest::prelude::*;
 
