@@ -21,7 +21,8 @@ from monitor.exit_status import DONE, OperatorMistake, OutputFailure
 from monitor.reporting import Asked, report_of
 from monitor.settings.config import Report
 from monitor.store.report_runs import enter, made
-from monitor.store.sqlite import Record, open_record, reading
+from monitor.store.sqlite import open_record, reading
+from monitor.store.writing import Record
 
 if TYPE_CHECKING:
     import socket

@@ -32,7 +32,8 @@ from monitor.elastic.tables import SOURCES, Piece, Source, bounds, pieces, sampl
 from monitor.exit_status import DONE, MISTAKE, OperatorMistake, OutOfReach, OutputFailure
 from monitor.live.launcher import ENDING, Signals
 from monitor.store.migrations import version
-from monitor.store.sqlite import Record, open_record
+from monitor.store.sqlite import open_record
+from monitor.store.writing import Record
 
 if TYPE_CHECKING:
     from elasticsearch import Elasticsearch

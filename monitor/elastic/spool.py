@@ -77,7 +77,7 @@ def ship(path: str, target: Target, messages: Messages) -> int:
 def known_there(target: Target, captures: Sequence[Capture]) -> list[int]:
     """Places of the captures that other machines shipped; none where the cluster is away: reading sorts that out."""
     from monitor.elastic.reading import NothingThere, fetched
-    from monitor.store.sqlite import Record
+    from monitor.store.writing import Record
 
     try:
         with fetched(target, captures=[capture.sha256 for capture in captures]) as connection:

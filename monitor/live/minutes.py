@@ -28,8 +28,8 @@ from monitor.live.slices import LiveEvidence
 from monitor.live.watermark import living
 from monitor.store import sights as store
 from monitor.store.entry import FindingDelta, finding_deltas
-from monitor.store.sqlite import Record
 from monitor.store.trouble import told
+from monitor.store.writing import Record
 from monitor.sums import QUARTER, Ports, Sums
 from parsers import VERSION
 from rules.correlate import joining, joins

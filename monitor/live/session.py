@@ -49,7 +49,8 @@ from monitor.store.entry import (
     path_of,
 )
 from monitor.store.sights import Showing, positions
-from monitor.store.sqlite import RecordGone, open_record
+from monitor.store.sqlite import open_record
+from monitor.store.writing import RecordGone
 from monitor.sums import QUARTER
 from parsers import VERSION
 from reports.visible import visible

@@ -30,7 +30,7 @@ from monitor.live.redaction import kept
 from monitor.live.watermark import lives
 from monitor.settings.config import EvidenceSettings
 from monitor.store.entry import Deltas, Evidence
-from monitor.store.sqlite import Record
+from monitor.store.writing import Record
 from parsers import SERVICES, Engine
 from reports.visible import visible
 from rules.transports import TRANSPORTS

@@ -16,7 +16,7 @@ import struct
 from typing import Final
 
 from monitor.exit_status import OutputFailure
-from monitor.store.sqlite import Record
+from monitor.store.writing import Record
 
 _LAYOUT: Final = struct.Struct("<qq")  # when the session began, packets it has read
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from monitor.calendar.schedule import Run
-from monitor.store.sqlite import Record
 from monitor.store.trouble import patiently, told
+from monitor.store.writing import Record
 from monitor.times import nanoseconds
 from reports.moments import EPOCH
 

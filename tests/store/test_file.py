@@ -291,7 +291,7 @@ def test_a_full_disk_leaves_the_record_as_it_was(
 KILLED = """
 import os, signal, sys
 from monitor.cli import main
-from monitor.store.sqlite import Record
+from monitor.store.writing import Record
 
 original = Record._insert_finding
 left = [int(sys.argv[1])]
