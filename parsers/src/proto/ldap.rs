@@ -189,7 +189,7 @@ impl StreamReader for Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::splits::{every_split, every_truncation, probe_waits, tell, with_context};
+    use super::super::splits::{every_split, hands_over, probe_waits, tell, with_context};
     use super::*;
     use crate::facts::Facts;
     use proptest::prelude::*;
@@ -207,14 +207,7 @@ mod tests {
     #[test]
     fn start_tls_hands_over_to_tls() {
         let talk = [(A, SEARCH), (B, DONE), (A, START), (B, STARTED), (A, &b"\x16\x03"[..])];
-        let told = every_split(Reader::default, &talk);
-        assert_eq!(
-            (told.facts.services(), told.facts.opener),
-            (&[Service::Ldap][..], Some(A))
-        );
-        assert!(matches!(told.step, Step::Switch(_)));
-        assert_eq!(told.consumed, [SEARCH.len() + START.len(), DONE.len() + STARTED.len()]);
-        every_truncation(Reader::default, &talk);
+        hands_over(Reader::default, Service::Ldap, &talk);
     }
 
     #[test]

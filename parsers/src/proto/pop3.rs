@@ -63,7 +63,7 @@ impl Dialect for Pop3 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::splits::{every_split, every_truncation, length_of, probe_waits, tell};
+    use super::super::splits::{every_split, hands_over, probe_waits, tell};
     use super::super::Step;
     use super::*;
     use crate::facts::Side::{self, A, B};
@@ -79,14 +79,7 @@ mod tests {
 
     #[test]
     fn stls_hands_over_to_tls() {
-        let told = every_split(Reader::default, &TALK);
-        assert_eq!(
-            (told.facts.services(), told.facts.opener),
-            (&[Service::Pop3][..], Some(A))
-        );
-        assert!(matches!(told.step, Step::Switch(_)));
-        assert_eq!(told.consumed, [A, B].map(|side| length_of(&TALK[..3], side)));
-        every_truncation(Reader::default, &TALK);
+        hands_over(Reader::default, Service::Pop3, &TALK);
     }
 
     #[test]

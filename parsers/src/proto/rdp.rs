@@ -165,7 +165,7 @@ pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) -> b
 
 #[cfg(test)]
 mod tests {
-    use super::super::splits::{every_split, every_truncation, probe_waits, tell, with_context};
+    use super::super::splits::{every_split, hands_over, probe_waits, tell, with_context};
     use super::*;
     use crate::facts::Facts;
     use proptest::prelude::*;
@@ -178,14 +178,11 @@ mod tests {
 
     #[test]
     fn a_negotiation_hands_over_to_tls() {
-        let told = every_split(Reader::default, &[(A, REQUEST), (B, CONFIRM), (A, b"\x16\x03")]);
-        assert_eq!(
-            (told.facts.services(), told.facts.opener),
-            (&[Service::Rdp][..], Some(A))
+        hands_over(
+            Reader::default,
+            Service::Rdp,
+            &[(A, REQUEST), (B, CONFIRM), (A, b"\x16\x03")],
         );
-        assert!(matches!(told.step, Step::Switch(_)));
-        assert_eq!(told.consumed, [REQUEST.len(), CONFIRM.len()]);
-        every_truncation(Reader::default, &[(A, REQUEST), (B, CONFIRM)]);
         probe_waits(probe, REQUEST);
         probe_waits(probe, CONFIRM);
     }

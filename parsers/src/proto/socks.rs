@@ -140,7 +140,7 @@ impl StreamReader for Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::splits::{every_split, every_truncation, probe_waits, tell};
+    use super::super::splits::{every_split, hands_over, probe_waits, tell};
     use super::*;
     use proptest::prelude::*;
     use Side::{A, B};
@@ -158,14 +158,7 @@ mod tests {
             (B, REPLY[1]),
             (A, &b"\x16\x03"[..]),
         ];
-        let told = every_split(Reader::default, &talk);
-        assert_eq!(
-            (told.facts.services(), told.facts.opener),
-            (&[Service::Socks][..], Some(A))
-        );
-        assert!(matches!(told.step, Step::Switch(_)));
-        assert_eq!(told.consumed, [REQUEST.concat().len(), REPLY.concat().len()]);
-        every_truncation(Reader::default, &talk);
+        hands_over(Reader::default, Service::Socks, &talk);
         probe_waits(probe, &REQUEST.concat());
         probe_waits(probe, &REPLY.concat());
     }

@@ -3,7 +3,7 @@
 
 use super::{Context, Step, StreamReader};
 use crate::certificate::Certificates;
-use crate::facts::{Facts, Side};
+use crate::facts::{Facts, Service, Side};
 
 /// How a conversation ended.
 #[derive(Debug)]
@@ -95,6 +95,19 @@ pub fn length_of(turns: &[(Side, &[u8])], side: Side) -> usize {
         .filter(|(of, _)| *of == side)
         .map(|(_, turn)| turn.len())
         .sum()
+}
+
+/// A talk whose last turn is of the protocol behind: all before it is `service`, which A opened.
+pub fn hands_over<R: StreamReader>(make: impl Fn() -> R, service: Service, talk: &[(Side, &[u8])]) {
+    let told = every_split(&make, talk);
+    assert_eq!(
+        (told.facts.services(), told.facts.opener),
+        (&[service][..], Some(Side::A))
+    );
+    assert!(matches!(told.step, Step::Switch(_)), "{:?}", told.step);
+    let negotiated = &talk[..talk.len() - 1];
+    assert_eq!(told.consumed, Side::BOTH.map(|side| length_of(negotiated, side)));
+    every_truncation(&make, talk);
 }
 
 /// Cuts the conversation short after each octet: nothing to assert but that the reader stays in bounds.
