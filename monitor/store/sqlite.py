@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import quote
 
 from monitor.exit_status import OperatorMistake, OutputFailure
+from monitor.store import held
 from monitor.store.migrations import APPLICATION, LATEST, migrate, version
 from monitor.store.trouble import patiently, told
 from monitor.store.writing import Record
@@ -62,9 +63,12 @@ def held_version(path: str) -> int | None:
         _look(path)
     except NoRecord:
         return None
-    with open(path, "rb") as file:
-        file.seek(60)
-        return int.from_bytes(file.read(4), "big")
+    with held.LOCK:
+        if held.holds(path):
+            return LATEST
+        with open(path, "rb") as file:
+            file.seek(60)
+            return int.from_bytes(file.read(4), "big")
 
 
 def open_record(path: str, *, writing: bool = False) -> Record:
@@ -94,6 +98,11 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _opened(path: str, writing: bool) -> Record:
+    with held.LOCK:
+        return _opened_alone(path, writing)
+
+
+def _opened_alone(path: str, writing: bool) -> Record:
     writable = writing or (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK))
     connection = _connect(path, "rwc" if writing else "rw" if writable else "ro")
     try:
@@ -128,6 +137,12 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
 
 def _look(path: str) -> None:
     """What the first octets say. Raises NoRecord where one could be made, OperatorMistake where not."""
+    with held.LOCK:
+        if not held.holds(path):
+            _read_header(path)
+
+
+def _read_header(path: str) -> None:
     logged = os.path.exists(f"{path}-wal")  # asked before and after: whoever closes it last moves the log into the file
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

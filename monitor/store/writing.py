@@ -7,7 +7,6 @@ was opened is asked before each.
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from monitor.aggregate import OTHER, SUBJECTS
 from monitor.exit_status import OutputFailure
 from monitor.rows import compact
-from monitor.store import sights
+from monitor.store import held, sights
 from monitor.store.entry import AUDIT, SENSOR, Capture, Deltas, Entry, FindingDelta, LiveRun, Span
 from monitor.store.trouble import patiently, told
 from monitor.sums import Sums
@@ -33,12 +32,18 @@ class Record:
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
         self.path = path
-        self._file = _identity(path)
+        self._file = held.identity(path)
         self.connection = connection
+        self._closed = False
+        held.take(self._file)
         self.patience: float | None = None  # seconds to wait for another process that writes; None: as long as usual
 
     def close(self) -> None:
-        self.connection.close()
+        with held.LOCK:
+            self.connection.close()
+            if not self._closed:
+                held.give(self._file)
+            self._closed = True
 
     def add(self, entry: Entry, recorded: int) -> list[int]:
         """Write an entry in one transaction and return []; or, if some of its captures are in the record already,
@@ -120,7 +125,7 @@ class Record:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing; nothing where the body leaves by an exception. Raises OutputFailure, OperatorMistake."""
         with told(self.path):
-            if _identity(self.path) != self._file:
+            if held.identity(self.path) != self._file:
                 raise RecordGone(self.path)
             patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"), self.patience)
             try:
@@ -336,12 +341,3 @@ def _sums(sums: Sums) -> dict[str, int | None]:
         "first": sums.first,
         "last": sums.last,
     }
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which file stands at a path; None when there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -410,3 +411,22 @@ def test_rows_say_what_the_captures_were(path: Path, audit: Audit) -> None:
         accounting, quality = json.loads(row[4]), json.loads(row[5])
         assert {name: accounting.get(name, 0) for name in capture["accounting"]} == capture["accounting"]
         assert {name: quality.get(name, 0) for name in capture["quality"]} == capture["quality"]
+
+
+def test_a_second_look_in_this_process_keeps_the_log_from_others(tmp_path: Path) -> None:
+    """sqlite.org/howtocorrupt.html, 2.2: a descriptor closed here drops our locks, and the next process to leave would
+    take itself for the last and remove the log we write to."""
+    path = str(tmp_path / "record.db")
+    insert = "INSERT INTO wordings (text) VALUES (?)"
+    asks = "c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT text FROM wordings').fetchall()); c.close()"
+    other = [sys.executable, "-c", f"import sqlite3, sys; {asks}", path]
+    with closing(sqlite.open_record(path, writing=True)) as record:
+        record.connection.execute(insert, ("one",))
+        with sqlite.reading(path):
+            pass
+        assert sqlite.held_version(path) == LATEST
+        assert subprocess.run(other, capture_output=True, text=True, check=True).stdout == "[('one',)]\n"
+        record.connection.execute(insert, ("two",))
+        assert subprocess.run(other, capture_output=True, text=True, check=True).stdout == "[('one',), ('two',)]\n"
+    with sqlite.reading(path) as connection:
+        assert connection.execute("SELECT count(*) FROM wordings").fetchone() == (2,)
