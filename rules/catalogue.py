@@ -73,7 +73,6 @@ ORDER: Final[tuple[str, ...]] = tuple(
 
 _BOTH: Final = ("external", "internal")
 _XF: Final = ("external",)
-_IF: Final = ("internal",)
 _CONFIG: Final = ("config",)
 
 

@@ -84,7 +84,7 @@ def _remedy(standing: _Standing) -> str:
 def _standings(topology: Topology, endpoints: Endpoints) -> Iterator[_Standing]:
     entries = list(own_addresses(topology))
     single_homed = _single_homed(topology, entries)
-    one_firewall = {firewall.side for firewall in topology.firewalls} == {"external"}
+    one_firewall = topology.variant().firewalls == 1
     for entry in entries:
         network = ip_network(entry.address)
         zone, right = endpoints.at(str(network)).zone, ZONES_OF.get(entry.role or "")

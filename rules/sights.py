@@ -117,7 +117,9 @@ def in_order(sights: Iterable[Sight]) -> list[Sight]:
 class Sights:
     site: Site
     all: tuple[Sight, ...]
-    _connections: dict[tuple[str, ...], list[tuple[Sight, Sight]]] = field(default_factory=dict)
+    _connections: dict[tuple[str, ...], list[tuple[Sight, Sight]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def at(self, *positions: str) -> tuple[Sight, ...]:
         return tuple(sight for sight in self.all if sight.position in positions)
@@ -172,11 +174,3 @@ def _are_surely_one(one: Sight, other: Sight) -> bool:
     first, second = ((sight.isn or (None, None))[0] for sight in (one, other))
     drawn = ((first, second), (one.client_random, other.client_random))
     return any(mine is not None and mine == theirs for mine, theirs in drawn)
-
-
-def by_minute(chosen: Iterable[Sight], key: Callable[[Sight], Hashable]) -> dict[tuple[Hashable, int], list[Sight]]:
-    """Flows of each key in each minute of packet time."""
-    found: dict[tuple[Hashable, int], list[Sight]] = defaultdict(list)
-    for sight in chosen:
-        found[key(sight), sight.start // MINUTE].append(sight)
-    return found

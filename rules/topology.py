@@ -183,10 +183,8 @@ class Topology:
     policy: Policy = field(default_factory=Policy)
     edgewarden: int = 1  # version of the file format
     path: str = field(default="", compare=False)  # where it was read, for messages; no part of the model
-    places: Mapping[tuple[str, Network], Mark] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # also not: where
-    # an address first stands under a section (a key of the file, or "clients.egress")
+    # Nor this: where an address first stands under a section (a key of the file, or "clients.egress").
+    places: Mapping[tuple[str, Network], Mark] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def digest(self) -> str:

@@ -28,14 +28,15 @@ def _port_owner(facts: Facts, *, inbound: bool) -> EdgePool | None:
     return pool if facts.port == (pool.access.federation_port if inbound else 5061) else None
 
 
-_FEDERATION = ("ext-access-federation-", "ext-hlb-access-federation-", "ext-sip1-access-federation-")
-_PROVIDERS = ("ext-access-pic-", "ext-access-hybrid-sip-", "ext-access-push-")
+FEDERATION = ("ext-access-federation-", "ext-hlb-access-federation-", "ext-sip1-access-federation-")
+PROVIDERS = ("ext-access-pic-", "ext-access-hybrid-sip-", "ext-access-push-")
+"""How the ids begin of the rows for partners, and of those for public IM, the cloud and push."""
 
 
 def _is_provider(facts: Facts, *, inbound: bool) -> bool:
     """Whether a row of push, public IM or hybrid knows the far end, also one that comes to the wrong address of ours;
     without addresses it knows any."""
-    legs = (leg for leg in facts.site.legs if leg.row.startswith(_PROVIDERS))
+    legs = (leg for leg in facts.site.legs if leg.row.startswith(PROVIDERS))
     if inbound:
         return any(facts.source.number in leg.sources for leg in legs)
     return any(facts.destination.number in leg.destinations for leg in legs)
@@ -44,7 +45,7 @@ def _is_provider(facts: Facts, *, inbound: bool) -> bool:
 def _peer(facts: Facts) -> tuple[Endpoint, bool] | None:
     """Whose place on the list of partners is in question, and whether that end opened: who came without a row or by
     the one for any partner, and whom the Access Edge opened by that row and found there."""
-    any_partner = facts.leg is not None and facts.leg.row.startswith(_FEDERATION)
+    any_partner = facts.leg is not None and facts.leg.row.startswith(FEDERATION)
     if _port_owner(facts, inbound=True) is not None:
         by_list = not facts.permitted or any_partner
         return (facts.source, True) if by_list and not _is_provider(facts, inbound=True) else None

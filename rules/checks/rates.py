@@ -2,7 +2,7 @@
 
 Strategy: minutes are counted from 1970, so that a rate does not depend on where a capture begins. A host is told once,
 with its flows in all minutes that pass the threshold. Flows count by their beginning; of what is counted within flows
-the core has kept each one's minutes, and what two sensors saw of the same flow is not added up.
+the core has kept each one's minutes. Each sensor counts by itself: what two of them saw of one flow is not added up.
 """
 
 from __future__ import annotations
@@ -12,29 +12,21 @@ from collections.abc import Iterable, Iterator
 from statistics import median_low
 
 from rules import names
+from rules.checks.federation import FEDERATION, PROVIDERS
 from rules.facts import Site
 from rules.registry import joined
-from rules.sights import HOUR, MINUTE, TAKING_PART, Joined, Keeping, Sight, Sights, Spoken, by_minute
+from rules.sights import HOUR, MINUTE, TAKING_PART, Joined, Keeping, Sight, Sights
 
 
-def _bursts(chosen: Iterable[Sight], threshold: float) -> Iterator[tuple[str, int, list[Sight]]]:
-    """(source, flows in its first minute above the threshold, flows in all such minutes)."""
-    found: dict[str, tuple[int, list[Sight]]] = {}
-    for (source, _), flows in sorted(by_minute(chosen, lambda s: s.source_ip).items(), key=lambda item: item[0][1]):
-        if len(flows) > threshold:
-            found.setdefault(str(source), (len(flows), []))[1].extend(flows)
-    for source, (count, flows) in found.items():
-        yield source, count, flows
+def _peaks(counted: Iterable[tuple[str, Sight, int, int]], limit: float) -> Iterator[tuple[str, int, list[Sight]]]:
+    """(host, count in its first minute above the limit, flows in all such minutes).
 
-
-def _peaks(counted: Iterable[tuple[str, Sight, Spoken, int]], limit: float) -> Iterator[tuple[str, int, list[Sight]]]:
-    """(host, count in its first minute above the limit, flows in all such minutes), from what each minute of a flow
-    adds."""
+    counted: host, flow, minute, and what that minute of the flow adds."""
     sums: Counter[tuple[int, str, int]] = Counter()
     flows: dict[tuple[int, str, int], list[Sight]] = defaultdict(list)
-    for host, sight, spoken, count in counted:
-        sums[spoken.minute, host, sight.sensor] += count
-        flows[spoken.minute, host, sight.sensor].append(sight)
+    for host, sight, minute, count in counted:
+        sums[minute, host, sight.sensor] += count
+        flows[minute, host, sight.sensor].append(sight)
     found: dict[str, tuple[int, dict[int, Sight]]] = {}
     for minute, host, sensor in sorted(sums):
         count = sums[minute, host, sensor]
@@ -63,7 +55,8 @@ def signin_rate_abuse(sights: Sights) -> Iterator[Joined]:
         if pool is not None and sight.port == pool.access.port and sight.hello and stranger:
             chosen.append(sight)
     limit = sights.site.topology.policy.thresholds.signin_per_source_per_minute
-    for source, count, flows in _bursts(chosen, limit):
+    counted = ((sight.source_ip, sight, sight.start // MINUTE, 1) for sight in chosen)
+    for source, count, flows in _peaks(counted, limit):
         yield Joined(
             f"{source} began {count} TLS sessions with {flows[0].destination} in a minute, more than {limit:g}: "
             "limit connections of one source at the external firewall.",
@@ -82,7 +75,7 @@ def signin_rate_abuse(sights: Sights) -> Iterator[Joined]:
 )
 def turn_unauthenticated_flood(sights: Sights) -> Iterator[Joined]:
     counted = (
-        (sight.source_ip, sight, spoken, spoken.allocates)
+        (sight.source_ip, sight, spoken.minute, spoken.allocates)
         for sight in sights.at("external")
         if sight.destination.has(*names.AV_EDGE) and sight.source.zone == names.EXTERNAL
         for spoken in sight.spoken
@@ -97,24 +90,14 @@ def turn_unauthenticated_flood(sights: Sights) -> Iterator[Joined]:
         )
 
 
-_FEDERATION = (
-    *("ext-access-federation-in", "ext-access-federation-out", "ext-sip1-access-federation-in"),
-    *("ext-hlb-access-federation-in", "ext-hlb-access-federation-out"),
-)
-_PROVIDERS = (
-    *("ext-access-pic-in", "ext-access-pic-out", "ext-access-hybrid-sip-in", "ext-access-hybrid-sip-out"),
-    "ext-access-push-out",
-)
-
-
 def _discovered(site: Site, sight: Sight) -> str | None:
     """The address of a host that spoke in federation, and that only discovery admits."""
-    if sight.position != "external" or sight.path not in _FEDERATION or not sight.spoken:
+    if sight.position != "external" or not (sight.path or "").startswith(FEDERATION) or not sight.spoken:
         return None
     inbound = sight.source.zone == names.EXTERNAL
     if (sight.source if inbound else sight.destination).peer:
         return None
-    legs = (leg for leg in site.legs if leg.row in _PROVIDERS and sight.source.number in leg.sources)
+    legs = (leg for leg in site.legs if leg.row.startswith(PROVIDERS) and sight.source.number in leg.sources)
     if any(sight.destination.number in leg.destinations for leg in legs):
         return None  # a provider without stated addresses may be anybody
     return sight.source_ip if inbound else sight.destination_ip
@@ -138,7 +121,7 @@ def federation_discovered_partner_rate(sights: Sights) -> Iterator[Joined]:
     if not federation.discovery or any(not partner.access for partner in federation.sip_partners):
         return
     counted = (
-        (host, sight, spoken, sent)
+        (host, sight, spoken.minute, sent)
         for sight in sights.all
         if (host := _discovered(sights.site, sight)) is not None
         for spoken in sight.spoken
@@ -192,15 +175,17 @@ def director_dos_past_director(sights: Sights) -> Iterator[Joined]:
         flows = [s for s in (*before, *behind) if s.start // MINUTE == minute]
         yield Joined(
             f"{len(flows)} connections in a minute from the Edge went on past the Director, {factor:g} times the "
-            f"usual: "
-            "find out why the Director lets them pass.",
+            "usual: find out why the Director lets them pass.",
             tuple(flows),
         )
 
 
 def _rises(chosen: list[Sight], factor: float) -> set[int]:
-    """Minutes with `factor` times the connections of a usual one, and not few."""
-    counts = Counter(sight.start // MINUTE for sight in chosen)
+    """Minutes with `factor` times the connections of a usual one, and not few; of several sensors the one that saw
+    most."""
+    counts: dict[int, int] = {}
+    for (minute, _), count in Counter((sight.start // MINUTE, sight.sensor) for sight in chosen).items():
+        counts[minute] = max(count, counts.get(minute, 0))
     if len(counts) < 3:
         return set()  # nothing is usual yet
     usual = max(1, median_low(counts.values()))

@@ -78,7 +78,7 @@ def xmpp_partner_not_configured(facts: Facts) -> str | None:
         if any(not partner.addresses for partner in partners) or any(_listed(p, peer) for p in partners):
             return None
         return f"{way}, and no configured partner lists that address: {remedy}."
-    partner = next((p for p in partners if site.domains.number(p.domain) == domain), None)
+    partner = _named(facts, domain)
     if partner is None:
         name = site.domains.text(domain)
         called = f"the domain {name}" if name is not None else "a domain"
@@ -89,15 +89,21 @@ def xmpp_partner_not_configured(facts: Facts) -> str | None:
 
 
 def _partner(facts: Facts) -> XmppPartner | None:
-    """The configured partner of a stream at our proxy, by the name it gives itself, else by a listed address."""
+    """The configured partner of a stream at an Edge of ours, by the name it gives itself, else by a listed address."""
     opened = _peer_opened(facts)
     if not facts.tcp or opened is None:
         return None
-    site, peer, domain = facts.site, facts.source if opened else facts.destination, _peer_domain(facts, opened)
-    partners = site.topology.federation.xmpp_partners
+    peer, domain = facts.source if opened else facts.destination, _peer_domain(facts, opened)
     if domain == NO_NAME:
-        return next((p for p in partners if _listed(p, peer)), None)
-    return next((p for p in partners if site.domains.number(p.domain) == domain), None)
+        return next((p for p in facts.site.topology.federation.xmpp_partners if _listed(p, peer)), None)
+    return _named(facts, domain)
+
+
+def _named(facts: Facts, domain: int) -> XmppPartner | None:
+    """The configured partner of a domain, by its number."""
+    site = facts.site
+    partners = site.topology.federation.xmpp_partners
+    return next((partner for partner in partners if site.domains.number(partner.domain) == domain), None)
 
 
 @rule(
@@ -123,8 +129,7 @@ def xmpp_cleartext_not_permitted(facts: Facts) -> str | None:
     "xmpp-sasl-without-tls",
     severity="high",
     positions=("external",),
-    text="SASL began on an XMPP stream at the Edge's proxy before TLS, which it needs whatever the partner's settings "
-    "are.",
+    text="SASL began on an XMPP stream at an Edge before TLS, which it needs whatever the partner's settings are.",
     sources=("XNEG", "RFC 6120 §13.8.3"),
     controls=("SC-8", "SC-8(1)"),
     subject=_subject,

@@ -66,7 +66,7 @@ def seen(case: JoinedCase) -> list[Sight]:
 
 
 def found(case: JoinedCase, sights: list[Sight]) -> tuple[str, ...]:
-    """The rules of the findings, in the order of their first flow."""
+    """The rules of the findings, in the order of the document."""
     return tuple(rule.id for rule, _, _ in correlate(Sights(bench(case.site).site, tuple(sights))))
 
 

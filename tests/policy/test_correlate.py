@@ -14,10 +14,9 @@ import pytest
 
 from rules.correlate import correlate
 from rules.facts import Site
-from rules.registry import registered
-from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, Spoken, pairs
+from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, pairs
 from rules.site_policy import RuleSeverity
-from rules.topology import Topology, WebServices
+from rules.topology import Topology
 from rules.verdict import End
 from tests.policy.flows import contoso, split
 from tests.policy.variants import balanced
@@ -260,17 +259,6 @@ def test_federation_over_two_pools() -> None:
     assert told([first, second]) == {}  # members of one pool
 
 
-def test_xmpp_in_two_sites() -> None:
-    topology = two_pools(site="branch")
-    site = Site(topology)
-    xmpp = {"site": site, "services": frozenset({"xmpp"})}
-    first = sight("198.51.100.69:38000", "203.0.113.10:5269", **xmpp)
-    second = sight("203.0.113.11:38000", "198.51.100.69:5269", **xmpp)
-    assert told([first, second], topology) == {"xmpp-multiple-sites": 1}
-    assert told([first, replace(second, services=frozenset())], topology) == {}
-    assert told([first, second], two_pools()) == {}  # two pools of one site
-
-
 def test_certificates_of_a_pool() -> None:
     one = sight(USER, "203.0.113.10:443", certificate="aa")
     other = sight(USER, "203.0.113.11:443", certificate="bb")
@@ -280,18 +268,6 @@ def test_certificates_of_a_pool() -> None:
     webconf = sight(USER, "203.0.113.21:443", certificate="bb")
     assert told([one, replace(webconf, port=444)]) == {}  # another service may have its own
     assert told([one, replace(other, certificate="")]) == {}
-
-
-def test_web_servers_without_a_balancer() -> None:
-    topology = contoso()
-    pool = replace(topology.front_end_pools[0], web=WebServices(external="webext.contoso.com"))
-    bare = replace(topology, front_end_pools=(pool,))
-    site = Site(bare)
-    flows = [sight("172.25.33.40:40010", f"192.168.10.{n}:4443", INNER, site=site) for n in (90, 91)]
-    assert told(flows, bare) == {"dns-lb-for-web": 1}
-    assert told(flows[:1] * 2, bare) == {}
-    assert told([flows[0], replace(flows[1], answered=False)], bare) == {}
-    assert told(flows) == {}  # the pool has a virtual address: other rules speak
 
 
 def test_services_split_over_members() -> None:
@@ -336,13 +312,6 @@ def test_the_first_flow_is_the_same_whatever_the_order() -> None:
     for given in (flows, flows[::-1], [*flows[35:], *flows[:35]]):
         [(_, _, finding)] = correlate(Sights(CONTOSO, tuple(given)))
         assert finding.sights == tuple(flows)
-
-
-def test_too_many_requests_without_credentials() -> None:
-    alone = {"transport": 17, "spoken": (Spoken(NOW // MINUTE, allocates=1),)}
-    assert told(many(31, USER, "203.0.113.30:3478", **alone)) == {"turn-unauthenticated-flood": 1}
-    assert told(many(31, USER, "203.0.113.30:3478", transport=17)) == {}  # they go on after the challenge
-    assert told(many(30, USER, "203.0.113.30:3478", **alone)) == {}
 
 
 def test_a_flood_that_goes_on_past_the_director() -> None:
@@ -396,9 +365,3 @@ def test_a_rule_that_is_off_says_nothing_and_the_sites_severity_counts() -> None
     high = replace(topology, policy=replace(topology.policy, rules=(RuleSeverity("signin-rate-abuse", "high"),)))
     [(rule, severity, finding)] = correlate(Sights(Site(high), tuple(flows)))
     assert (rule.id, severity, len(finding.sights)) == ("signin-rate-abuse", "high", TAKING_PART)
-
-
-def test_rules_over_several_flows_hold_on_no_single_one() -> None:
-    for rule in registered().values():
-        if rule.join is not None:
-            assert rule.sources
