@@ -2,7 +2,7 @@
 
 /// Minutes kept; then the quietest gives way. What is asked of them is where the peaks are, and four hours of talk in
 /// each minute are there whole.
-pub const KEPT: usize = 256;
+const KEPT: usize = 256;
 
 const MINUTE: i64 = 60_000_000_000;
 
@@ -49,12 +49,20 @@ impl<const KINDS: usize> Minutes<KINDS> {
         if let Some(count) = self.0.last_mut().and_then(|known| known.counts.get_mut(kind)) {
             *count = count.saturating_sub(1);
         }
+        if self
+            .0
+            .last()
+            .is_some_and(|known| known.counts.iter().all(|count| *count == 0))
+        {
+            self.0.pop();
+        }
     }
 
     pub fn kept(&self) -> &[Minute<KINDS>] {
         &self.0
     }
 
+    #[cfg(test)]
     pub fn total(&self, kind: usize) -> u64 {
         let counts = self.0.iter().filter_map(|known| known.counts.get(kind));
         counts.map(|count| u64::from(*count)).sum()
@@ -84,7 +92,11 @@ mod tests {
         assert_eq!(minutes.kept(), expected);
         assert_eq!((minutes.total(0), minutes.total(1), minutes.total(9)), (5, 2, 0));
         minutes.take_back(0);
-        assert_eq!(minutes.total(0), 4);
+        assert_eq!(
+            (minutes.total(0), minutes.kept().len()),
+            (4, 2),
+            "a minute of none is none"
+        );
         minutes.take_back(0);
         assert_eq!(minutes.total(0), 4, "never below none");
     }

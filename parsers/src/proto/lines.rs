@@ -4,7 +4,7 @@
 //! Strategy: only three things matter: who is the client, whether it asked for TLS, whether the server agreed. Between the
 //! two the client's octets are held, because behind an agreement they are TLS's.
 
-use super::header::{self, Line};
+use super::header::{self, Line, Waiting};
 use super::{Context, Probe, Step, StreamReader};
 use crate::facts::{Service, Side};
 
@@ -47,10 +47,27 @@ pub struct Reader<D> {
     client: Option<Side>,
     known: Known,
     lines: [u16; 2],
+    waiting: [Waiting; 2],
 }
 
 impl<D: Dialect> StreamReader for Reader<D> {
     fn advance(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
+        let waiting = self.waiting.get(side.index());
+        if waiting.is_some_and(|waiting| waiting.goes_on(bytes)) {
+            return Step::More(0);
+        }
+        let step = self.read(side, bytes, context);
+        if let (Step::More(taken), Some(waiting)) = (step, self.waiting.get_mut(side.index())) {
+            // What the client says while it waits for the answer was not looked at.
+            let held = self.known.asked && self.client == Some(side);
+            waiting.hold(if held { 0 } else { bytes.len().saturating_sub(taken) });
+        }
+        step
+    }
+}
+
+impl<D: Dialect> Reader<D> {
+    fn read(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Step {
         let mut consumed: usize = 0;
         loop {
             if self.known.asked && self.client == Some(side) {

@@ -97,6 +97,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_client_says_before_a_refusal_is_read_behind_it() {
+        let early = [b"NOOP ".as_slice(), &[b'a'; 100]].concat();
+        let talk: [(Side, &[u8]); 7] = [
+            (B, b"220 mail.imc.org SMTP service ready\r\n"),
+            (A, b"STARTTLS\r\n"),
+            (A, &early),
+            (B, b"454 not now\r\n"),
+            (A, b"\r\nSTARTTLS\r\n"),
+            (B, b"250 fine\r\n220 go ahead\r\n"),
+            (A, b"\x16\x03"),
+        ];
+        hands_over(Reader::default, Service::Smtp, &talk);
+    }
+
+    #[test]
     fn the_server_alone_is_enough() {
         let told = every_split(
             Reader::default,
