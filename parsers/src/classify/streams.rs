@@ -219,8 +219,8 @@ fn make<R: StreamReader + Default + 'static>() -> Box<dyn StreamReader> {
     Box::<R>::default()
 }
 
-/// The order of the probes. Pseudo-TLS comes before TLS, whose first bytes it borrows; framed STUN last, because its
-/// evidence is the weakest.
+/// The order of the probes. Pseudo-TLS comes before TLS, whose first bytes it borrows; framed STUN and what
+/// stands behind it last, because their evidence is the weakest.
 const PROBES: [(Ask, Make); 20] = [
     (pseudo_tls::probe, make::<pseudo_tls::Reader>),
     (tls::probe, make::<tls::Reader>),

@@ -16,7 +16,7 @@ const LONGEST: u16 = (1 << 14) + 2_048;
 
 /// Shortest record that counts. A SIP message has six header fields that it must have (RFC 3261 8.1.1) and does not fit
 /// below; keep-alives (RFC 5626 3.5.1) and the single octets that TLS 1.0 puts before a record do.
-pub const SHORTEST: u16 = 128;
+const SHORTEST: u16 = 128;
 
 #[derive(Debug, Default)]
 pub struct Records {

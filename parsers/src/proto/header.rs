@@ -1,5 +1,5 @@
 //! Header lines as RFC 822 handed them down to SIP and HTTP: `name: value`, folds, one empty line at the end. Shared by
-//! the readers of both, knows neither. It finds one whole field at a time in the bytes at hand and keeps nothing, so
+//! the readers of both and by `lines`, knows none. It finds one whole field at a time in the bytes at hand and keeps nothing, so
 //! that a stream may stop anywhere; a line without an end costs `LINE_LIMIT` octets and no more.
 
 use std::borrow::Cow;

@@ -3,7 +3,6 @@
 //! Strategy: a server greets untagged; a client's commands bear a tag, whose answer bears it, too, so that the answer to
 //! STARTTLS is known by it.
 
-use super::header::{self, Line};
 use super::lines::{self, Dialect, Known, Said};
 use super::Probe;
 use crate::facts::Service;
@@ -35,10 +34,7 @@ pub fn probe(bytes: &[u8]) -> Probe {
 
 fn probe_client(bytes: &[u8]) -> Probe {
     match split_tag(bytes) {
-        Some((_, command)) => match lines::command(command, &FIRST) {
-            Probe::Yes if !matches!(header::start_line(command), Line::Whole(..)) => Probe::No,
-            answer => answer,
-        },
+        Some((_, command)) => lines::command(command, &FIRST),
         None => {
             let may = bytes.len() <= TAG_LIMIT
                 && bytes

@@ -142,6 +142,9 @@ mod tests {
         #[test]
         fn random_datagrams_are_not_it(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
             prop_assert!(!told(&bytes).has(Service::Kerberos));
+            for kind in [10, 11, 12, 13, 30] {
+                prop_assert!(!told(&[&[0x60 | kind, 0x81][..], &bytes].concat()).has(Service::Kerberos));
+            }
             prop_assert!(probe(&bytes) != Probe::Yes);
         }
     }

@@ -250,6 +250,9 @@ mod tests {
         #[test]
         fn random_datagrams_are_not_it(bytes in prop::collection::vec(any::<u8>(), 0..120)) {
             prop_assert!(!told(&bytes).has(Service::Openvpn));
+            for opcode in [0x38, 0x40, 0x50] {
+                prop_assert!(!told(&[&[opcode][..], &bytes].concat()).has(Service::Openvpn));
+            }
             prop_assert!(probe(&bytes) != Probe::Yes);
         }
     }

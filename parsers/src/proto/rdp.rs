@@ -148,10 +148,10 @@ pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) -> b
     };
     let sizes = SYN_SIZES.contains(&usize::from(up)) && SYN_SIZES.contains(&usize::from(down));
     let padded = payload.len().checked_sub(256).and_then(|from| payload.get(from..));
-    let begins = acknowledged == NOTHING && flags & SYN != 0 && flags & !SYN_FLAGS == 0;
     // The answer acknowledges the number that the client began with.
-    let answers = flags & (SYN | ACK) == SYN | ACK && flags & !SYN_FLAGS == 0;
-    if !(begins && flags & ACK == 0 || answers)
+    let answers = flags & ACK != 0;
+    let fits = flags & SYN != 0 && flags & !SYN_FLAGS == 0 && (answers || acknowledged == NOTHING);
+    if !fits
         || !sizes
         || !SYN_SIZES.contains(&payload.len())
         || !padded.is_some_and(|zeros| zeros.iter().all(|octet| *octet == 0))

@@ -178,10 +178,16 @@ mod tests {
     }
 
     proptest! {
-        /// 2^-32 for the type, and a size that one datagram in some hundreds has.
+        /// 2^-32 for the type, and a size that one datagram in some hundreds has; behind a type that is right 16 octets of
+        /// zero, or a counter that goes on.
         #[test]
-        fn random_datagrams_are_not_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn random_datagrams_are_not_it(
+            kind in 1..=4_u8,
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             prop_assert!(told(&[(A, &bytes), (A, &bytes)]).services().is_empty());
+            let typed = [&[kind, 0, 0, 0][..], &bytes].concat();
+            prop_assert!(told(&[(A, &typed), (A, &typed)]).services().is_empty());
         }
     }
 }
