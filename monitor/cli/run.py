@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.cli.arguments import command, load_settings
+from monitor.cli.arguments import command, load_settings, warn_of_strays
 from monitor.cli.messages import Messages
 from monitor.store.location import default_path
 from reports.visible import visible
@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace, messages: Messages) -> int:
     settings = load_settings(arguments.config)
     if not any(name in arguments for name in ("quiet", "verbose")):
         messages.settle(_LEVELS[settings.log.level], getattr(arguments, "log_format", settings.log.format))
+    warn_of_strays(settings.topology, messages)
     record = settings.store or default_path()
     folders = [settings.evidence.dir] if settings.evidence is not None else []
     folders += [folder for report in settings.reports for folder in report.folders]

@@ -6,6 +6,9 @@ an audit cuts it. It grows by being written whole beside the old one and put in 
 which also lets a flow settle: what it turns out not to be leaves no file. An earlier file of the same finding is gone
 on with. Once a slice has its flows no more is read for it. What a packet may show is `monitor.live.redaction`'s.
 
+What takes part in a finding over several flows is known up to two minutes after its packets: what the buffer does not
+hold for so long, and no other slice has, is gone by then, and counted.
+
 A slice that is written lies beside its place until the record has its SHA-256; the sensor that comes after a killed
 one puts it there or removes it. Another sensor at the same position may write the same file: what it added stays.
 """
@@ -123,7 +126,8 @@ class LiveEvidence:
         number = batch["edgewarden.flow_id"][row].as_py()
         if not self._has_room(finding.id, finding.hit, number):
             return
-        flow = _Flow((finding.id,), _services(batch, row))
+        copies = (known.flows[number].packets for known in self._slices.values() if number in known.flows)
+        flow = _Flow((finding.id,), _services(batch, row), dict(next(copies, {})))
         self._copy(flow, batch["edgewarden.packets"][row].as_py() or ())
         self._put(self._slices[finding.id], number, flow, now)
 

@@ -72,7 +72,12 @@ ELASTICSEARCH: Final = Keys(
 EVIDENCE: Final = Keys(
     (
         Key("dir", Place(), "folder for slices of packets", default="evidence"),
-        Key("buffer", Size("1MiB", "64GiB"), "ring of recent packets, for each sensor", default="256MiB"),
+        Key(
+            "buffer",
+            Size("1MiB", "64GiB"),
+            "ring of recent packets, for each sensor; two minutes of them for findings over several flows",
+            default="256MiB",
+        ),
         Key("packets_per_flow", Number(1, 16, whole=True), "first packets of a flow that are kept", default=16),
         Key("flows_per_finding", Number(1, 1000, whole=True), "flows of a finding that are kept", default=8),
         Key("keep_days", DAYS, "days until a slice is removed", default=90),
