@@ -99,9 +99,13 @@ def together(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> Together:
             beside.setdefault((sight.sensor, sight.ref), set()).add((rule.id, severity))
     rows: dict[tuple[int, int], Any] = {}
     marked: list[dict[Key, int]] = [{} for _ in kept]
+    places: dict[tuple[int, int, frozenset[tuple[str, str]]], int] = {}  # flows that were alike stay so
     for (sensor, ref), rules in beside.items():
         row = tables[sensor].slice(ref, 1)
-        place = _beside(kept[sensor][0], row["observation"][0].as_py(), rules)
+        alike = (sensor, row["observation"][0].as_py(), frozenset(rules))
+        if alike not in places:
+            places[alike] = _beside(kept[sensor][0], alike[1], rules)
+        place = places[alike]
         marked[sensor][key_of(row)] = place
         column = row.column_names.index("observation")
         rows[sensor, ref] = row.set_column(column, "observation", pa.array([place], pa.uint32()))

@@ -9,6 +9,7 @@ followed first. Whatever fails raises `OutputFailure`, which knows whose fault i
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from types import TracebackType
@@ -102,7 +103,7 @@ class Output:
             self._file.close()
             if self._temporary is not None and kind is None:
                 if self._keeps and os.path.isfile(self._target) and os.path.getsize(self._target):
-                    os.replace(self._target, f"{self._target}~")
+                    shutil.copy2(self._target, f"{self._target}~")
                 os.replace(self._temporary, self._target)
                 self._temporary = None
         except BrokenPipeError:

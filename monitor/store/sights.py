@@ -22,7 +22,7 @@ from rules.facts import Site
 from rules.sights import Sight, Spoken
 from rules.verdict import End
 
-_QUICK: Final = 1  # zlib: a fifth of the size for a tenth of a second in a million flows
+_QUICK: Final = 1  # zlib: a fourth of the size; 20,000 flows take less than a tenth of a second
 
 _PLAIN: Final = (
     *("ref", "start", "transport", "source_ip", "destination_ip", "source_port", "port", "source_packets"),

@@ -28,7 +28,6 @@ from tests.house.captures import pcap
 from tests.live.blocks import block
 
 SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
 START = 1_795_338_000 * SECOND  # a minute begins
 OUT, IN = SensorName("xf-out", "external", "outside"), SensorName("xf-in", "external", "inside")
 INNER = SensorName("if", "internal", "outside")
