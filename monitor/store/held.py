@@ -21,10 +21,10 @@ _HELD: Final[Counter[Identity]] = Counter()
 
 
 def identity(path: str) -> Identity | None:
-    """Which file stands at a path; None when there is none."""
+    """Which file stands at a path; None when there is none that we may see: who opens it says why."""
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except OSError:  # missing, a file where a folder should be, a name too long, no right to look
         return None
     return found.st_dev, found.st_ino
 

@@ -384,6 +384,15 @@ def test_the_folder_must_be_there(path: Path, audit: Audit) -> None:
     assert not list(path.parent.iterdir())
 
 
+def test_a_place_that_no_file_can_have_is_told_as_what_it_is(path: Path, audit: Audit) -> None:
+    (path.parent / "file").write_bytes(b"x")
+    for place, reason in ((path.parent / "file" / "r.db", "Not a directory"), (path.parent / ("x" * 300), "too long")):
+        status, result, err = audit(f"external={CLEAN['external']}", store=f"sqlite:///{place}")
+        assert (status, result) == (2, {})
+        assert str(place) in err
+        assert reason in err
+
+
 def test_info_counts(path: Path, audit: Audit, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     _, broken, _ = audit(*both(BROKEN))
     _, clean, _ = audit(*both(CLEAN))
