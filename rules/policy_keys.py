@@ -50,7 +50,12 @@ POLICY: Final = Keys(
         Key("rules", Named(Choice((*names.SEVERITIES, names.OFF))), "severities of rules, by rule id"),
         Key("optional_paths", Many(Choice(names.OPTIONAL_PATHS), or_one=True), "rows that are off by default"),
         Key("private_cas", Many(Text(), or_one=True), "names of certification authorities that are not public"),
-        Key("report_attempts", Flag(), "attempts in reports", default=False),
+        Key(
+            "report_attempts",
+            Flag(),
+            "changes nothing: attempts are always told, apart from findings",
+            default=False,
+        ),
         Key(
             "coverage",
             Keys(
@@ -72,7 +77,7 @@ POLICY: Final = Keys(
                         ("turn_unauthenticated_per_source_per_minute", "Allocate requests without credentials", 30),
                         ("director_flood_factor", "rise of requests past the Director", 5),
                         ("federation_messages_per_second", "of a discovered partner", 20),
-                        ("attempts_per_source_per_minute", "attempts of one source", 100),
+                        ("attempts_per_source_per_minute", "changes nothing: no rule counts attempts", 100),
                         ("cleartext_media_packets", "RTP packets before media counts as unencrypted", 50),
                     )
                 )

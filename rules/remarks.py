@@ -14,6 +14,7 @@ from rules.catalogue import UNDECLARED_NETWORK
 from rules.endpoints import Endpoints
 from rules.paths import Leg, Path, derive
 from rules.reach import Members
+from rules.site_policy import Thresholds
 from rules.switches import DOCUMENTED_OPEN, OTHER_FE
 from rules.topology import DirectorPool, FrontEndPool, Topology, at_least
 
@@ -141,6 +142,10 @@ def _policy(topology: Topology, paths: tuple[Path, ...]) -> Iterator[str]:
     severity = policy.severity_of(UNDECLARED_NETWORK)
     if severity not in (None, names.OFF, "info"):
         yield f"policy.rules sets {UNDECLARED_NETWORK} to {severity}, yet it stays info: no zone, no conclusion"
+    if policy.report_attempts:
+        yield "policy.report_attempts changes nothing: attempts are always told, apart from findings"
+    if policy.thresholds.attempts_per_source_per_minute != Thresholds().attempts_per_source_per_minute:
+        yield "policy.thresholds.attempts_per_source_per_minute changes nothing: no rule counts attempts"
     known = {path.id: path for path in paths}
     for name in policy.optional_paths:
         if name != OTHER_FE and not known[name].applies:

@@ -195,3 +195,12 @@ def test_addresses_and_names_that_do_not_fit(changes: list[tuple[str, str]], wor
 def test_no_director_to_bypass() -> None:
     topology = contoso_as("no-director")
     assert remarks(topology, NOW) == []
+
+
+def test_keys_that_change_nothing_say_so() -> None:
+    assert told(("report_attempts: false", "report_attempts: true")) == [
+        "policy.report_attempts changes nothing: attempts are always told, apart from findings"
+    ]
+    assert told(("attempts_per_source_per_minute: 100", "attempts_per_source_per_minute: 10")) == [
+        "policy.thresholds.attempts_per_source_per_minute changes nothing: no rule counts attempts"
+    ]
