@@ -4,45 +4,13 @@
 //! Strategy: the octets are read from the front and never looked up twice, so that a beginning tells the same as the whole:
 //! `Short` while it may still become right, `Wrong` as soon as it cannot.
 
-use super::Probe;
-use crate::cursor::{Cursor, Short};
+use super::fault::{must, Fault};
+use crate::cursor::Cursor;
 
 pub const INTEGER: u8 = 0x02;
 pub const OCTET_STRING: u8 = 0x04;
 pub const ENUMERATED: u8 = 0x0a;
 pub const SEQUENCE: u8 = 0x30;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Right as far as it goes.
-    Short,
-    /// No message begins like this.
-    Wrong,
-}
-
-impl From<Short> for Fault {
-    fn from(_: Short) -> Fault {
-        Fault::Short
-    }
-}
-
-/// What a probe says of bytes that were read so far.
-pub fn answer<T>(read: &Result<T, Fault>) -> Probe {
-    match read {
-        Ok(_) => Probe::Yes,
-        Err(Fault::Short) => Probe::More,
-        Err(Fault::Wrong) => Probe::No,
-    }
-}
-
-/// `Wrong` unless it holds.
-pub fn must(holds: bool) -> Result<(), Fault> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Fault::Wrong)
-    }
-}
 
 /// Tag and length of the next element. High tags and indefinite lengths occur in none of the three; Active Directory
 /// writes four octets of length where one would do.

@@ -3,7 +3,8 @@
 //! Strategy: every message names itself twice, by its application tag and by its message type, with the version between;
 //! lengths must agree with the datagram or the record mark. Clients ask, the key distribution centre answers.
 
-use super::ber::{self, Fault, SEQUENCE};
+use super::ber::{self, SEQUENCE};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -18,13 +19,13 @@ const ANSWERS: [u8; 4] = [11, 13, 15, 30];
 fn message(cursor: &mut Cursor<'_>, end: usize) -> Result<u8, Fault> {
     let (tag, length) = ber::head(cursor)?;
     let kind = tag & 0x1f;
-    ber::must(tag & 0xe0 == 0x60 && (REQUESTS.contains(&kind) || ANSWERS.contains(&kind)))?;
-    ber::must(cursor.position().checked_add(length) == Some(end))?;
+    must(tag & 0xe0 == 0x60 && (REQUESTS.contains(&kind) || ANSWERS.contains(&kind)))?;
+    must(cursor.position().checked_add(length) == Some(end))?;
     ber::expect_last(cursor, SEQUENCE, end)?;
     // RFC 4120 5.4.1: pvno is field 1 of a request to the KDC; elsewhere it is field 0.
     let field = if matches!(kind, 10 | 12) { 0xa1 } else { 0xa0 };
     for expected in [field, 3, 2, 1, 5, field + 1, 3, 2, 1, kind] {
-        ber::must(cursor.u8()? == expected)?;
+        must(cursor.u8()? == expected)?;
     }
     Ok(kind)
 }
@@ -50,15 +51,15 @@ pub fn read_datagram(side: Side, payload: &[u8], context: &mut Context<'_>) -> b
 /// RFC 4120 7.2.2: the length's first bit is reserved.
 fn record(bytes: &[u8]) -> Result<u8, Fault> {
     let mut cursor = Cursor::new(bytes);
-    ber::must(bytes.first().is_none_or(|first| *first == 0))?;
+    must(bytes.first().is_none_or(|first| *first == 0))?;
     let length = cursor.u32()?;
-    ber::must(length < LONGEST)?;
+    must(length < LONGEST)?;
     let end = usize::try_from(length).ok().and_then(|length| length.checked_add(4));
     message(&mut cursor, end.ok_or(Fault::Wrong)?)
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&record(bytes))
+    answer(&record(bytes))
 }
 
 /// The first message tells all.
@@ -72,8 +73,7 @@ impl StreamReader for Reader {
                 note(side, kind, context);
                 Step::Done
             }
-            Err(Fault::Short) => Step::More(0),
-            Err(Fault::Wrong) => Step::Broken,
+            Err(fault) => fault.after(0),
         }
     }
 }

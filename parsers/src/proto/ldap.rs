@@ -4,7 +4,8 @@
 //! Strategy: an envelope with a number, then an operation whose first fields must be those of that operation. Requests are
 //! the client's, answers the server's; a bind ends what can be read, since what follows it may be under its keys.
 
-use super::ber::{self, must, Fault, ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE};
+use super::ber::{self, ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -107,7 +108,7 @@ fn message(bytes: &[u8]) -> Result<(Operation, usize), Fault> {
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&message(bytes))
+    answer(&message(bytes))
 }
 
 /// True = it is LDAP. Several messages may share a datagram: an entry, then the result.
@@ -161,8 +162,7 @@ impl StreamReader for Reader {
             }
             let (operation, length) = match message(rest) {
                 Ok(read) => read,
-                Err(Fault::Short) => return Step::More(consumed),
-                Err(Fault::Wrong) => return Step::Broken,
+                Err(fault) => return fault.after(consumed),
             };
             note(side, operation, context);
             own.messages = own.messages.saturating_add(1);

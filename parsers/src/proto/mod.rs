@@ -1,5 +1,5 @@
-//! One file per protocol: a probe, a reader, their tests; none imports another (`header`, `lines` and `ber` are what
-//! several share). `classify` owns the order of the probes, the buffers and the budget.
+//! One file per protocol: a probe, a reader, their tests; none imports another (`fault`, `header`, `lines` and `ber` are
+//! what several share). `classify` owns the order of the probes, the buffers and the budget.
 //!
 //! A probe answers from the first bytes of one direction: `Yes` on real evidence, `No` as soon as they can never be
 //! right, `More` only while they still can. A reader is fed each direction's bytes in order; it never waits: it says how
@@ -8,6 +8,7 @@
 pub mod ber;
 pub mod dns;
 pub mod dtls;
+pub mod fault;
 pub mod ftp;
 pub mod header;
 pub mod http;

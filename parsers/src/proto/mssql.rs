@@ -5,7 +5,7 @@
 //! version and whose offsets must follow each other, or a login that repeats its length. The TLS handshake travels inside
 //! PRELOGIN packets (3.2.5.1); it is unwrapped for the reader that the caller gives, so that this file imports none.
 
-use super::ber::{self, must, Fault};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -81,7 +81,7 @@ fn options(cursor: &mut Cursor<'_>, room: usize) -> Result<(), Fault> {
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&first(bytes))
+    answer(&first(bytes))
 }
 
 #[derive(Debug, Default)]
@@ -153,8 +153,7 @@ impl StreamReader for Reader {
             if !own.begun {
                 let (first, length) = match first(rest) {
                     Ok(read) => read,
-                    Err(Fault::Short) => return Step::More(consumed),
-                    Err(Fault::Wrong) => return Step::Broken,
+                    Err(fault) => return fault.after(consumed),
                 };
                 context.facts.recognise(Service::Mssql);
                 context

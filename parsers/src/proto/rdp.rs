@@ -4,7 +4,7 @@
 //! Strategy: TPKT (RFC 1006) and an X.224 connection request carry other protocols, too (S7, H.323), so that what counts is
 //! what only RDP writes into it: the cookie or the negotiation structure. Clients of before 2003 have neither.
 
-use super::ber::{self, must, Fault};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -87,7 +87,7 @@ fn structure(bytes: &[u8]) -> Option<(u8, u32, &[u8])> {
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&negotiation(bytes))
+    answer(&negotiation(bytes))
 }
 
 /// Follows the negotiation; the client is silent between its request and the answer.
@@ -104,8 +104,7 @@ impl StreamReader for Reader {
         }
         let (said, length) = match negotiation(bytes) {
             Ok(read) => read,
-            Err(Fault::Short) => return Step::More(0),
-            Err(Fault::Wrong) => return Step::Broken,
+            Err(fault) => return fault.after(0),
         };
         context.facts.recognise(Service::Rdp);
         match said {

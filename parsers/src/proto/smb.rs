@@ -4,7 +4,7 @@
 //! Strategy: four octets of frame, then a magic number of four; before that there may be a session request, whose two
 //! encoded names nothing else has. Each header says whether it is an answer.
 
-use super::ber::{self, must, Fault};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -62,7 +62,7 @@ fn frame(bytes: &[u8]) -> Result<Option<bool>, Fault> {
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&frame(bytes))
+    answer(&frame(bytes))
 }
 
 /// The first frame tells all.
@@ -79,8 +79,7 @@ impl StreamReader for Reader {
                 }
                 Step::Done
             }
-            Err(Fault::Short) => Step::More(0),
-            Err(Fault::Wrong) => Step::Broken,
+            Err(fault) => fault.after(0),
         }
     }
 }

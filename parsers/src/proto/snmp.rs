@@ -3,7 +3,8 @@
 //! Strategy: a message is walked down to its list of variables; each length must end where the one around it does, which
 //! no other protocol's do. A manager asks and an agent answers; notifications are opened by the agent that sends them.
 
-use super::ber::{self, Fault, INTEGER, OCTET_STRING, SEQUENCE};
+use super::ber::{self, INTEGER, OCTET_STRING, SEQUENCE};
+use super::fault::{must, Fault};
 use super::Context;
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -41,16 +42,16 @@ fn version3(cursor: &mut Cursor<'_>, end: usize) -> Result<Asks, Fault> {
     let length = ber::expect(cursor, SEQUENCE)?;
     let after = cursor.position().checked_add(length);
     ber::number(cursor, INTEGER)?;
-    ber::must(ber::number(cursor, INTEGER)? >= SMALLEST_SIZE)?;
-    ber::must(ber::expect(cursor, OCTET_STRING)? == 1)?;
+    must(ber::number(cursor, INTEGER)? >= SMALLEST_SIZE)?;
+    must(ber::expect(cursor, OCTET_STRING)? == 1)?;
     let flags = cursor.u8()?;
     // RFC 3411 5: 1 to 3 are SNMP's own, below 256 IANA's.
-    ber::must((1..=255).contains(&ber::number(cursor, INTEGER)?) && flags & !0x07 == 0)?;
-    ber::must(Some(cursor.position()) == after)?;
+    must((1..=255).contains(&ber::number(cursor, INTEGER)?) && flags & !0x07 == 0)?;
+    must(Some(cursor.position()) == after)?;
     let security = ber::expect(cursor, OCTET_STRING)?;
     cursor.skip(security)?;
     let (tag, length) = ber::head(cursor)?;
-    ber::must(cursor.position().checked_add(length) == Some(end))?;
+    must(cursor.position().checked_add(length) == Some(end))?;
     match tag {
         SEQUENCE => {
             for _ in ["contextEngineID", "contextName"] {
@@ -67,13 +68,13 @@ fn version3(cursor: &mut Cursor<'_>, end: usize) -> Result<Asks, Fault> {
 
 fn pdu(cursor: &mut Cursor<'_>, end: usize) -> Result<Asks, Fault> {
     let (tag, length) = ber::head(cursor)?;
-    ber::must(cursor.position().checked_add(length) == Some(end))?;
+    must(cursor.position().checked_add(length) == Some(end))?;
     match tag {
         TRAP_V1 => {
             let enterprise = ber::expect(cursor, 0x06)?;
             cursor.skip(enterprise)?;
             // RFC 1155 6: an address is application type 0, time ticks are type 3.
-            ber::must(ber::expect(cursor, 0x40)? == 4)?;
+            must(ber::expect(cursor, 0x40)? == 4)?;
             cursor.skip(4)?;
             ber::number(cursor, INTEGER)?;
             ber::number(cursor, INTEGER)?;

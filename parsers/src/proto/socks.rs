@@ -3,7 +3,7 @@
 //! Strategy: three octets of greeting prove nothing, so that each side's negotiation must be whole: the client's up to its
 //! request, the server's up to its reply. Version 4 is too short to be told from chance.
 
-use super::ber::{self, must, Fault};
+use super::fault::{answer, must, Fault};
 use super::{Context, Probe, Step, StreamReader};
 use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
@@ -97,7 +97,7 @@ fn negotiation(bytes: &[u8]) -> Result<(Said, usize), Fault> {
 }
 
 pub fn probe(bytes: &[u8]) -> Probe {
-    ber::answer(&negotiation(bytes))
+    answer(&negotiation(bytes))
 }
 
 #[derive(Debug, Default)]
@@ -114,8 +114,7 @@ impl StreamReader for Reader {
         }
         let (said, length) = match negotiation(bytes) {
             Ok(read) => read,
-            Err(Fault::Short) => return Step::More(0),
-            Err(Fault::Wrong) => return Step::Broken,
+            Err(fault) => return fault.after(0),
         };
         context.facts.recognise(Service::Socks);
         match said {
