@@ -17,6 +17,7 @@ mod version2;
 
 pub use reader::Reader;
 
+use crate::proto::fault::{answer, Fault};
 use crate::proto::Probe;
 use imitation::Likeness;
 
@@ -53,14 +54,10 @@ pub fn probe(bytes: &[u8]) -> Probe {
 /// A client that speaks SSL 2.0 waits after its hello: more octets behind it are an imitation (old Skype).
 fn probe_version2(bytes: &[u8]) -> Probe {
     match version2::client_hello(bytes) {
-        version2::Read::Message(_, length) if length == bytes.len() => Probe::Yes,
-        version2::Read::Message(..) => Probe::No,
-        version2::Read::Short => Probe::More,
-        version2::Read::Wrong => match version2::server_hello(bytes) {
-            version2::Read::Message(..) => Probe::Yes,
-            version2::Read::Short => Probe::More,
-            version2::Read::Wrong => Probe::No,
-        },
+        Ok((_, length)) if length == bytes.len() => Probe::Yes,
+        Ok(_) => Probe::No,
+        Err(Fault::Short) => Probe::More,
+        Err(Fault::Wrong) => answer(&version2::server_hello(bytes)),
     }
 }
 
@@ -71,8 +68,8 @@ fn probe_hello(bytes: &[u8]) -> Probe {
     let mut rest = bytes;
     while filled < prefix.len() {
         let header = match record::header(rest) {
-            record::Read::Header(header) if header.content == record::HANDSHAKE => header,
-            record::Read::Short if rest.first().is_none_or(|content| *content == record::HANDSHAKE) => {
+            Ok(header) if header.content == record::HANDSHAKE => header,
+            Err(Fault::Short) if rest.first().is_none_or(|content| *content == record::HANDSHAKE) => {
                 return possible(prefix.get(..filled).unwrap_or_default(), Probe::More);
             }
             _ => return Probe::No,
@@ -119,11 +116,8 @@ fn possible(prefix: &[u8], answer: Probe) -> Probe {
 /// Records of a session joined late: the first one whole and sound, and after it the end of what there is or the header
 /// of another. An empty record proves nothing (old Skype sends them before something else).
 fn probe_records(bytes: &[u8]) -> Probe {
-    let header = match record::header(bytes) {
-        record::Read::Header(header) => header,
-        record::Read::Short => return Probe::More,
-        record::Read::Wrong => return Probe::No,
-    };
+    let read = record::header(bytes);
+    let Ok(header) = read else { return answer(&read) };
     if header.length == 0 {
         return Probe::No;
     }
@@ -143,11 +137,7 @@ fn probe_records(bytes: &[u8]) -> Probe {
     if behind.is_empty() {
         return Probe::Yes;
     }
-    match record::header(behind) {
-        record::Read::Header(_) => Probe::Yes,
-        record::Read::Short => Probe::More,
-        record::Read::Wrong => Probe::No,
-    }
+    answer(&record::header(behind))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use super::hello::{self, Carrier, ClientHello};
 use super::{note, record, version2};
 use crate::facts::{Facts, Service, Side, TlsFacts};
+use crate::proto::fault::Fault;
 use crate::proto::{Context, Step, StreamReader};
 
 /// Records in a row that tell nothing new, after which no more is expected: the longest silence inside a handshake is
@@ -140,9 +141,9 @@ impl Reader {
             return self.header_of_version2(side, rest, context.facts);
         }
         let header = match record::header(rest) {
-            record::Read::Header(header) => header,
-            record::Read::Short => return Outcome::Step(Step::More(0)),
-            record::Read::Wrong => {
+            Ok(header) => header,
+            Err(Fault::Short) => return Outcome::Step(Step::More(0)),
+            Err(Fault::Wrong) => {
                 mark_beyond_alert(side, note::facts(context.facts));
                 if self.half(side).started {
                     return Outcome::Step(Step::Broken);
@@ -175,7 +176,7 @@ impl Reader {
     /// What `side` begins with is no record: SSL 2.0, or no TLS at all.
     fn first_of_another_kind(&mut self, side: Side, rest: &[u8], context: &mut Context<'_>) -> Outcome {
         match version2::client_hello(rest) {
-            version2::Read::Message(hello, length) => {
+            Ok((hello, length)) => {
                 note::client_is(side, context.facts);
                 note::facts(context.facts).client_hello = true;
                 // What follows on this side is in the form that the server chooses.
@@ -183,11 +184,11 @@ impl Reader {
                 self.exchange.began(side);
                 return Outcome::Read(length);
             }
-            version2::Read::Short => return Outcome::Step(Step::More(0)),
-            version2::Read::Wrong => {}
+            Err(Fault::Short) => return Outcome::Step(Step::More(0)),
+            Err(Fault::Wrong) => {}
         }
         match version2::server_hello(rest) {
-            version2::Read::Message(hello, length) => {
+            Ok((hello, length)) => {
                 self.version2 = true;
                 note::client_is(side.other(), context.facts);
                 let number = context
@@ -203,10 +204,10 @@ impl Reader {
                 }
                 Outcome::Read(length)
             }
-            version2::Read::Short => Outcome::Step(Step::More(0)),
+            Err(Fault::Short) => Outcome::Step(Step::More(0)),
             // The peer of a ClientHello that answers in something else: that is to be recognised in its own right.
-            version2::Read::Wrong if self.exchange.is_from_hello(side.other()) => Outcome::Step(Step::Switch(0)),
-            version2::Read::Wrong => Outcome::Step(Step::Broken),
+            Err(Fault::Wrong) if self.exchange.is_from_hello(side.other()) => Outcome::Step(Step::Switch(0)),
+            Err(Fault::Wrong) => Outcome::Step(Step::Broken),
         }
     }
 

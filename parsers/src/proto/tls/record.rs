@@ -3,6 +3,8 @@
 //! Strict, because this is the evidence by which TLS is told from everything else: a content type that exists, a
 //! version 3.x that was ever spoken, a length that a record may have.
 
+use crate::proto::fault::{must, Fault};
+
 pub const CHANGE_CIPHER_SPEC: u8 = 20;
 pub const ALERT: u8 = 21;
 pub const HANDSHAKE: u8 = 22;
@@ -23,29 +25,14 @@ pub struct Header {
     pub length: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Read {
-    Header(Header),
-    /// Right as far as it goes.
-    Short,
-    /// No record begins like this.
-    Wrong,
-}
-
 /// Reads a header; as soon as the octets at hand can never begin one, says so.
-pub fn header(bytes: &[u8]) -> Read {
+pub fn header(bytes: &[u8]) -> Result<Header, Fault> {
     let at = |index: usize| bytes.get(index).copied();
-    if at(0).is_some_and(|content| !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(&content)) {
-        return Read::Wrong;
-    }
-    if at(1).is_some_and(|major| major != 3) || at(2).is_some_and(|minor| minor > 4) {
-        return Read::Wrong;
-    }
+    must(at(0).is_none_or(|content| (CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(&content)))?;
+    must(at(1).is_none_or(|major| major == 3) && at(2).is_none_or(|minor| minor <= 4))?;
     let (Some(content), Some(major), Some(minor), Some(high), Some(low)) = (at(0), at(1), at(2), at(3), at(4)) else {
-        return match at(3) {
-            Some(high) if u16::from_be_bytes([high, 0]) > LONGEST => Read::Wrong,
-            _ => Read::Short,
-        };
+        must(at(3).is_none_or(|high| u16::from_be_bytes([high, 0]) <= LONGEST))?;
+        return Err(Fault::Short);
     };
     let length = u16::from_be_bytes([high, low]);
     // A ChangeCipherSpec is one octet (RFC 5246 7.1), an alert in clear two, one under a cipher more; only application
@@ -56,10 +43,8 @@ pub fn header(bytes: &[u8]) -> Read {
         APPLICATION_DATA => true,
         _ => length >= 1,
     };
-    if length > LONGEST || !fits {
-        return Read::Wrong;
-    }
-    Read::Header(Header {
+    must(length <= LONGEST && fits)?;
+    Ok(Header {
         content,
         version: u16::from_be_bytes([major, minor]),
         length,
@@ -77,43 +62,43 @@ mod tests {
             version: 0x0301,
             length: 45,
         };
-        assert_eq!(header(&[0x16, 3, 1, 0, 0x2d, 1]), Read::Header(expected));
+        assert_eq!(header(&[0x16, 3, 1, 0, 0x2d, 1]), Ok(expected));
         assert_eq!(
             header(&[0x17, 3, 3, 0, 0]),
-            Read::Header(Header {
+            Ok(Header {
                 content: 23,
                 version: 0x0303,
                 length: 0
             })
         );
         for cut in 0..HEADER {
-            assert_eq!(header(&[0x16, 3, 1, 0, 0x2d][..cut]), Read::Short, "{cut} octets");
+            assert_eq!(header(&[0x16, 3, 1, 0, 0x2d][..cut]), Err(Fault::Short), "{cut} octets");
         }
     }
 
     #[test]
     fn says_at_the_first_octet_that_cannot_be_right() {
-        assert_eq!(header(&[0x13]), Read::Wrong);
-        assert_eq!(header(&[0x19]), Read::Wrong);
-        assert_eq!(header(&[0x16, 2]), Read::Wrong);
-        assert_eq!(header(&[0x16, 3, 5]), Read::Wrong);
+        assert_eq!(header(&[0x13]), Err(Fault::Wrong));
+        assert_eq!(header(&[0x19]), Err(Fault::Wrong));
+        assert_eq!(header(&[0x16, 2]), Err(Fault::Wrong));
+        assert_eq!(header(&[0x16, 3, 5]), Err(Fault::Wrong));
         assert_eq!(
             header(&[0x16, 3, 1, 0x49]),
-            Read::Wrong,
+            Err(Fault::Wrong),
             "longer than 2^14 + 2048 whatever follows"
         );
-        assert_eq!(header(&[0x16, 3, 1, 0x48, 0x01]), Read::Wrong);
+        assert_eq!(header(&[0x16, 3, 1, 0x48, 0x01]), Err(Fault::Wrong));
         assert_eq!(
             header(&[0x16, 3, 1, 0, 0]),
-            Read::Wrong,
+            Err(Fault::Wrong),
             "an empty handshake fragment is not allowed"
         );
-        assert_eq!(header(&[0x15, 3, 1, 0, 1]), Read::Wrong, "no alert has one octet");
+        assert_eq!(header(&[0x15, 3, 1, 0, 1]), Err(Fault::Wrong), "no alert has one octet");
         let longest = Header {
             content: 23,
             version: 0x0303,
             length: LONGEST,
         };
-        assert_eq!(header(&[0x17, 3, 3, 0x48, 0x00]), Read::Header(longest));
+        assert_eq!(header(&[0x17, 3, 3, 0x48, 0x00]), Ok(longest));
     }
 }
