@@ -5,14 +5,9 @@
 //! the walk goes on at the next segment that begins with a header, as senders write them; records between are not
 //! counted. So a count is never more than was sent.
 
-use crate::cursor::Cursor;
 use crate::facts::Side;
 use crate::minutes::Minutes;
-
-const HEADER: usize = 5;
-const APPLICATION_DATA: u8 = 23;
-/// RFC 5246 6.2.3: 2^14 octets of text, and what encryption may add.
-const LONGEST: u16 = (1 << 14) + 2_048;
+use crate::proto::tls::record::{header, APPLICATION_DATA, HEADER};
 
 /// Shortest record that counts. A SIP message has six header fields that it must have (RFC 3261 8.1.1) and does not fit
 /// below; keep-alives (RFC 5626 3.5.1) and the single octets that TLS 1.0 puts before a record do.
@@ -61,7 +56,7 @@ impl Walk {
             Some(ahead) if ahead >= payload.len() && ahead < 1 << 31 => return 0,
             Some(ahead) if ahead < payload.len() => payload.get(ahead..).unwrap_or_default(),
             // Nothing known yet, or the header was in a packet that is missing: it may still come.
-            _ if header(payload).is_some() => {
+            _ if header(payload).is_ok() => {
                 self.filled = 0;
                 payload
             }
@@ -82,12 +77,14 @@ impl Walk {
                 return found;
             }
             self.filled = 0;
-            let Some((kind, length)) = header(&self.header) else {
+            let Ok(record) = header(&self.header) else {
                 self.next = Some(end(seq, payload));
                 return found;
             };
-            found = found.saturating_add(u32::from(kind == APPLICATION_DATA && length >= SHORTEST));
-            let body = usize::from(length);
+            found = found.saturating_add(u32::from(
+                record.content == APPLICATION_DATA && record.length >= SHORTEST,
+            ));
+            let body = usize::from(record.length);
             if body >= rest.len() {
                 let beyond = u32::try_from(body.saturating_sub(rest.len())).unwrap_or(0);
                 self.next = Some(end(seq, payload).wrapping_add(beyond));
@@ -102,16 +99,6 @@ impl Walk {
 /// Sequence number behind a payload, which is shorter than 2^32 (RFC 9293 3.4).
 fn end(seq: u32, payload: &[u8]) -> u32 {
     seq.wrapping_add(u32::try_from(payload.len()).unwrap_or(0))
-}
-
-/// Type and length of a record that begins here.
-fn header(bytes: &[u8]) -> Option<(u8, u16)> {
-    let mut cursor = Cursor::new(bytes);
-    let kind = cursor.u8().ok()?;
-    let (major, minor) = (cursor.u8().ok()?, cursor.u8().ok()?);
-    let length = cursor.u16().ok()?;
-    let known = (20..=APPLICATION_DATA).contains(&kind) && major == 3 && minor <= 4;
-    (known && length <= LONGEST).then_some((kind, length))
 }
 
 #[cfg(test)]
@@ -206,7 +193,7 @@ mod tests {
         /// Any segmentation, copies included, gives the same count; losses never give more.
         #[test]
         fn segmentation_changes_nothing_and_loss_never_adds(
-            lengths in prop::collection::vec((20..=23_u8, 1..2_000_u16), 1..30),
+            lengths in prop::collection::vec((20..=24_u8, 2..2_000_u16), 1..30),
             cuts in prop::collection::vec(1..1_500_usize, 1..60),
             lost in prop::collection::vec(any::<bool>(), 60),
             seq in any::<u32>(),
