@@ -3,11 +3,11 @@
 //! Strategy: the header ends in the length of the whole message; with the version, an exchange that exists for it and
 //! flags that may be set, one random datagram in 2^45 passes.
 
+use super::fault::{must, Fault};
 use super::Context;
-use crate::cursor::{Cursor, Short};
+use crate::cursor::Cursor;
 use crate::facts::{Service, Side};
 
-const HEADER: usize = 28;
 /// RFC 3948 2.2: what tells IKE from ESP on the same port.
 const MARKER: [u8; 4] = [0; 4];
 
@@ -16,47 +16,35 @@ const FROM_INITIATOR: u8 = 0x08;
 
 /// Who began, as far as the message tells: `Some(true)` = its sender. None = no IKE.
 fn read(payload: &[u8]) -> Option<Option<bool>> {
-    let message = payload
-        .strip_prefix(&MARKER)
-        .filter(|rest| is_message(rest) == Ok(true));
-    let message = match message {
-        Some(message) => message,
-        None if is_message(payload) == Ok(true) => payload,
-        None => return None,
-    };
-    let mut cursor = Cursor::new(message);
-    cursor.skip(8).ok()?;
-    let responder = cursor.u64().ok()?;
-    cursor.skip(1).ok()?;
-    let (version, _, flags) = (cursor.u8().ok()?, cursor.u8().ok()?, cursor.u8().ok()?);
-    Some(match version {
-        0x20 => Some(flags & FROM_INITIATOR != 0),
-        // Only the first message of version 1 has no cookie of the other side.
-        _ => (responder == 0).then_some(true),
-    })
+    let marked = payload.strip_prefix(&MARKER);
+    marked
+        .and_then(|rest| message(rest).ok())
+        .or_else(|| message(payload).ok())
 }
 
-fn is_message(bytes: &[u8]) -> Result<bool, Short> {
+fn message(bytes: &[u8]) -> Result<Option<bool>, Fault> {
     let mut cursor = Cursor::new(bytes);
-    let initiator = cursor.u64()?;
-    cursor.skip(8)?;
+    let (initiator, responder) = (cursor.u64()?, cursor.u64()?);
     let next = cursor.u8()?;
     let version = cursor.u8()?;
     let exchange = cursor.u8()?;
     let flags = cursor.u8()?;
     cursor.skip(4)?;
     let length = cursor.u32()?;
+    must(initiator != 0 && usize::try_from(length) == Ok(bytes.len()))?;
     // IANA's registries of exchange types and payloads; version 1 has private payloads for NAT traversal and fragments.
-    let known = match version {
-        0x10 => matches!(next, 0..=21 | 128..=135) && matches!(exchange, 1..=6 | 32 | 33) && flags & !0x07 == 0,
-        0x20 => matches!(next, 0 | 33..=54) && matches!(exchange, 34..=45) && flags & !0x38 == 0,
-        _ => false,
-    };
-    Ok(
-        known
-            && initiator != 0
-            && usize::try_from(length).is_ok_and(|length| length == bytes.len() && length >= HEADER),
-    )
+    match version {
+        0x10 => {
+            must(matches!(next, 0..=21 | 128..=135) && matches!(exchange, 1..=6 | 32 | 33) && flags & !0x07 == 0)?;
+            // Only the first message of version 1 has no cookie of the other side.
+            Ok((responder == 0).then_some(true))
+        }
+        0x20 => {
+            must(matches!(next, 0 | 33..=54) && matches!(exchange, 34..=45) && flags & !0x38 == 0)?;
+            Ok(Some(flags & FROM_INITIATOR != 0))
+        }
+        _ => Err(Fault::Wrong),
+    }
 }
 
 /// True = it is IKE.
