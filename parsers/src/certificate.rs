@@ -153,6 +153,7 @@ fn read(sha256: [u8; 32], der: &[u8]) -> Certificate {
 fn fill(certificate: &mut Certificate, mut body: Walk<'_>) -> Option<()> {
     const VERSION: u8 = 0xa0;
     const EXTENSIONS: u8 = 0xa3;
+    const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
     body.pass(VERSION);
     certificate.serial_number = serial_number(body.expect(der::INTEGER)?);
@@ -178,13 +179,15 @@ fn fill(certificate: &mut Certificate, mut body: Walk<'_>) -> Option<()> {
     let mut extensions = Walk::new(extensions.content).inside(der::SEQUENCE)?;
     let mut distribution = Some(false);
     for extension in extensions.by_ref() {
-        alternative_names(&mut certificate.alternative_names, Walk::new(extension.content));
         let mut fields = Walk::new(extension.content);
-        match fields.expect(der::OBJECT_IDENTIFIER) {
-            Some(CRL_DISTRIBUTION_POINTS) => {
-                fields.pass(der::BOOLEAN);
-                distribution = fields.expect(der::OCTET_STRING).and_then(names_a_place);
+        let identifier = fields.expect(der::OBJECT_IDENTIFIER);
+        fields.pass(der::BOOLEAN);
+        let value = fields.expect(der::OCTET_STRING);
+        match identifier {
+            Some(SUBJECT_ALTERNATIVE_NAME) => {
+                value.and_then(|names| alternative_names(&mut certificate.alternative_names, names));
             }
+            Some(CRL_DISTRIBUTION_POINTS) => distribution = value.and_then(names_a_place),
             Some(_) => {}
             None => distribution = None,
         }
@@ -248,17 +251,12 @@ fn text(value: &der::Element<'_>) -> Text {
     Text::from_wire(wide.as_bytes())
 }
 
-/// Adds the names of one extension, if it is subjectAltName (RFC 5280 4.2.1.6).
-fn alternative_names(names: &mut Vec<Text>, mut extension: Walk<'_>) -> Option<()> {
-    const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+/// Adds the names of a subjectAltName (RFC 5280 4.2.1.6).
+fn alternative_names(names: &mut Vec<Text>, list: &[u8]) -> Option<()> {
     const DNS_NAME: u8 = 0x82;
     const IP_ADDRESS: u8 = 0x87;
-    if extension.expect(der::OBJECT_IDENTIFIER)? != SUBJECT_ALTERNATIVE_NAME {
-        return None;
-    }
-    extension.pass(der::BOOLEAN);
     let mut octets: usize = 0;
-    for name in Walk::new(extension.expect(der::OCTET_STRING)?).inside(der::SEQUENCE)? {
+    for name in Walk::new(list).inside(der::SEQUENCE)? {
         let text = match name.tag {
             DNS_NAME => Text::from_wire(name.content),
             IP_ADDRESS => match address(name.content) {
