@@ -19,11 +19,11 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from monitor.aggregate import SAMPLES, Finding, Part
+from monitor.aggregate import Finding, Part
 from monitor.joins import add, finding_of
 from monitor.learned import Learned
 from monitor.live.own_flows import SHOWN_FOR, Counted, Own, OwnFlows
-from monitor.live.samples import row_of, sample_place
+from monitor.live.samples import Room, row_of, sample_place
 from monitor.live.slices import LiveEvidence
 from monitor.live.watermark import living
 from monitor.store import sights as store
@@ -35,7 +35,7 @@ from parsers import VERSION
 from rules.correlate import joining, joins
 from rules.facts import Site
 from rules.registry import Rule
-from rules.sights import HOUR, MINUTE, Joined, Keeping, Sight, Sights, in_order
+from rules.sights import MINUTE, Joined, Keeping, Sight, Sights, in_order
 from rules.verdict import VIOLATION, Verdict
 
 SETTLED: Final = 5_000_000_000
@@ -55,9 +55,6 @@ MARKED: Final = 2 * SHOWN_FOR
 
 AT_ONCE: Final = 5_000
 """Flows looked at between two breaths, or counted in one transaction."""
-
-FINDINGS: Final = 10_000
-"""Findings whose samples are counted, an hour."""
 
 NEVER: Final = 2**63 - 1
 
@@ -119,8 +116,7 @@ class Minutes:
         self._done = 0  # the last of them
         self._asked = 0
         self._work: Iterator[None] | None = None
-        self._hour = 0
-        self._samples: dict[str, int] = {}  # of each finding in this hour
+        self._room = Room()
         with record.transaction() as connection:
             store.renew(connection, now + MARKED)
 
@@ -270,7 +266,7 @@ class Minutes:
             finding = found.setdefault((part.finding.id, sensor), _empty(part.finding))
             add(finding, part.sight)
             own = self._flow(part.sight)
-            if own is not None and self._has_room(now, finding.id):
+            if own is not None and self._room.take(now, [finding.id]):
                 finding.samples.append((sample_place(own.batch, own.row), row_of(own.batch, own.row), learned))
         for (_, sensor), finding in found.items():
             yield from finding_deltas(sensor, QUARTER, [finding])
@@ -295,17 +291,6 @@ class Minutes:
     def grown(self, news: Sequence[tuple[Own, str, Counted]]) -> None:
         for own, rule, now in news:
             own.rules[rule] = now
-
-    def _has_room(self, now: int, finding: str) -> bool:
-        """For another sample of it in this hour."""
-        if now // HOUR != self._hour:
-            self._hour = now // HOUR
-            self._samples.clear()
-        count = self._samples.get(finding, 0)
-        if count >= SAMPLES or (not count and len(self._samples) >= FINDINGS):
-            return False
-        self._samples[finding] = count + 1
-        return True
 
 
 def _empty(finding: Finding) -> Finding:

@@ -7,7 +7,7 @@ the same place, and taken back by an empty one when its flow turns out to be ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,9 +15,8 @@ import pyarrow as pa
 from monitor.aggregate import SAMPLES, Aggregate
 from monitor.learned import Learned
 from monitor.live.corrections import Place, Violating
+from rules.sights import HOUR
 from rules.verdict import Verdict
-
-HOUR: Final = 3600 * 1_000_000_000
 
 FOLLOWED: Final = 10_000
 """Sample flows that go on, at one sensor; one more is kept as it is first seen."""
@@ -26,25 +25,42 @@ FINDINGS: Final = 10_000
 """Findings told apart in an hour; flows of further ones are counted and not kept."""
 
 
+class Room:
+    """For samples: `SAMPLES` of each finding in an hour."""
+
+    def __init__(self) -> None:
+        self._hour = 0
+        self._kept: dict[Hashable, int] = {}  # finding → samples in this hour
+
+    def take(self, now: int, findings: Sequence[Hashable]) -> bool:
+        """For a flow: whether one of its findings has too few samples yet; if so it counts for all of them."""
+        if now // HOUR != self._hour:
+            self._hour = now // HOUR
+            self._kept.clear()
+        if all(self._kept.get(finding, 0) >= SAMPLES for finding in findings):
+            return False
+        if len(self._kept) + sum(finding not in self._kept for finding in findings) > FINDINGS:
+            return False
+        for finding in findings:
+            self._kept[finding] = self._kept.get(finding, 0) + 1
+        return True
+
+
 class Samples:
     """Of one sensor."""
 
     def __init__(self) -> None:
-        self._hour = 0
-        self._kept: dict[tuple[Any, ...], int] = {}  # fingerprint → samples in this hour
+        self._room = Room()
         self._followed: dict[int, tuple[int, Place]] = {}  # flow → observation and place of its sample
 
     def keep(self, now: int, batch: Any, rows: Iterable[Violating], learned: Learned, aggregate: Aggregate) -> None:
         """Hand samples, and None for those taken back, to the groups of their findings."""
-        if now // HOUR != self._hour:
-            self._hour = now // HOUR
-            self._kept.clear()
         for violating in rows:
             stands = self._followed.pop(violating.flow, None)
             is_now = None if violating.now is None else (violating.observation, violating.now)
             if stands is not None and stands != is_now:
                 _set(_group(aggregate, learned, *stands), sample_place(batch, violating.row), None)
-            if is_now is None or (stands is None and not self._room(learned, *is_now)):
+            if is_now is None or (stands is None and not self._has_room(now, learned, *is_now)):
                 continue
             if stands != is_now or violating.ended:
                 table = row_of(batch, violating.row)
@@ -52,16 +68,9 @@ class Samples:
             if not violating.ended and len(self._followed) < FOLLOWED:
                 self._followed[violating.flow] = is_now
 
-    def _room(self, learned: Learned, observation: int, place: Place) -> bool:
-        """Whether one of the flow's findings has too few samples yet; if so it counts for all of them."""
-        names = list(_fingerprints(learned.verdicts[observation], learned.protocols[observation], place))
-        if all(self._kept.get(name, 0) >= SAMPLES for name in names):
-            return False
-        if len(self._kept) + len(names) > FINDINGS:
-            return False
-        for name in names:
-            self._kept[name] = self._kept.get(name, 0) + 1
-        return True
+    def _has_room(self, now: int, learned: Learned, observation: int, place: Place) -> bool:
+        verdict, protocol = learned.verdicts[observation], learned.protocols[observation]
+        return self._room.take(now, list(_fingerprints(verdict, protocol, place)))
 
 
 def _fingerprints(verdict: Verdict, protocol: int, place: Place) -> Iterator[tuple[Any, ...]]:

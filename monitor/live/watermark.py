@@ -13,6 +13,7 @@ import glob
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from monitor.exit_status import OutputFailure
@@ -79,8 +80,7 @@ def lives(record: str, run: int) -> bool:
 
 def living(record: str) -> set[int]:
     """The sessions that run on this machine and write that record."""
-    numbers = (path.rpartition("-")[2] for path in glob.glob(f"{glob.escape(record)}-live-*"))
-    return {int(number) for number in numbers if number.isdecimal() and lives(record, int(number))}
+    return {run for run in _left(record) if lives(record, run)}
 
 
 def has_twin(record: Record, run: int) -> bool:
@@ -93,16 +93,22 @@ def has_twin(record: Record, run: int) -> bool:
     return any(lives(record.path, other) for (other,) in others)
 
 
-def _path(record: str, run: int) -> str:
+def _path(record: str, run: int | str) -> str:
     return f"{record}-live-{run}"
+
+
+def _left(record: str) -> Iterator[int]:
+    """The sessions of which there is a file."""
+    for path in glob.glob(_path(glob.escape(record), "*")):
+        number = path.rpartition("-")[2]
+        if number.isdecimal():
+            yield int(number)
 
 
 def settle(record: Record) -> None:
     """Enter what sessions that were killed had read and not recorded. Raises OutputFailure, OperatorMistake."""
-    for path in glob.glob(f"{glob.escape(record.path)}-live-*"):
-        number = path.rpartition("-")[2]
-        if not number.isdecimal():
-            continue
+    for run in _left(record.path):
+        path = _path(record.path, run)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -112,7 +118,7 @@ def settle(record: Record) -> None:
             data = os.read(descriptor, _LAYOUT.size)
             if len(data) == _LAYOUT.size:
                 began, fed = _LAYOUT.unpack(data)
-                record.interrupt(int(number), began, fed)
+                record.interrupt(run, began, fed)
             os.unlink(path)
         except (BlockingIOError, FileNotFoundError):
             continue  # it lives; or was settled just now
