@@ -115,24 +115,23 @@ class Flows:
             starts.append(starts[-1] + len(replay.verdicts))
         first = pa.array(starts[:-1], pa.int64())
         keep = pa.array([values["edgewarden.verdict"] == verdict for values in labels], pa.bool_())
+        marked = pa.array(sorted({key[1] for marks in self._marked for key in marks}), pa.int64())
         for table in self._sorter.sorted():
             if not self._judged:
                 yield table, None
                 continue
             numbers = pc.add(first.take(_whole(table["key.sensor"])), _whole(table["observation"]).cast(pa.int64()))
-            numbers = self._with_marks(table, numbers, starts)
+            numbers = self._with_marks(table, numbers, starts, marked)
             if verdict is not None:
                 chosen = keep.take(numbers)
                 table, numbers = table.filter(chosen), numbers.filter(chosen)
             if table.num_rows:
                 yield table, numbers
 
-    def _with_marks(self, table: Any, numbers: Any, starts: Sequence[int]) -> Any:
-        """The labels of flows that take part in a finding over several are others than those of their like."""
-        times = {key[1] for marks in self._marked for key in marks}
-        if not times:
-            return numbers
-        mask = pc.is_in(_whole(table["key.start"]).cast(pa.int64()), value_set=pa.array(sorted(times), pa.int64()))
+    def _with_marks(self, table: Any, numbers: Any, starts: Sequence[int], times: Any) -> Any:
+        """The labels of flows that take part in a finding over several are others than those of their like. times: when
+        such flows began."""
+        mask = pc.is_in(_whole(table["key.start"]).cast(pa.int64()), value_set=times)
         rows = pc.indices_nonzero(mask)
         if not len(rows):
             return numbers
