@@ -7,6 +7,7 @@ one width, so that both say the same and twenty Edge Servers are twenty lines. T
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -271,6 +272,14 @@ def cells(text: str) -> int:
 
 def padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
+
+
+def folded(text: str, room: int, indent: str = "") -> list[str]:
+    """The text in lines of at most `room` cells, continued ones behind `indent`."""
+    if cells(text) <= room:
+        return [text]
+    wide = cells(text) > len(text)  # then each character may take two
+    return textwrap.wrap(text, room // 2 if wide else room, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterator[str]:

@@ -8,13 +8,12 @@ go on below. Text is escaped here and was made visible by `reports.drawing`.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from reports.drawing import Box, Scene, Stripe, cells
+from reports.drawing import Box, Scene, Stripe, cells, folded
 from reports.drawing_arrows import CHAR, TIP, Area, Arrows, Placed
 
 _LINE: Final = 17
@@ -55,15 +54,15 @@ def draw_svg(drawn: Scene) -> str:
     titles: list[_Line] = []
     walls: list[tuple[Stripe, float, float]] = []  # with upper edge and height
     y = 28.0
-    for line in _folded(drawn.title, page - 20, CHAR * 4 / 3):
+    for line in folded(drawn.title, int((page - 20) / (CHAR * 4 / 3))):
         titles.append(_Line(20, y, line, "title"))
         y += 18
-    for line in _folded(drawn.about, page - 20):
+    for line in folded(drawn.about, int((page - 20) / CHAR)):
         titles.append(_Line(20, y, line, "zone"))
         y += _LINE
     y -= 3
     for stripe in drawn.stripes:
-        lines = _folded(stripe.title, page - 28)
+        lines = folded(stripe.title, int((page - 28) / CHAR))
         if stripe.wall:
             high = _LINE * (len(lines) + 1)
             walls.append((stripe, y, high))
@@ -128,11 +127,6 @@ def _box(item: Placed) -> Iterator[str]:
     for place, line in enumerate((item.box.title, *item.box.lines())):
         y = item.y + _PAD + 10 + place * _LINE
         yield _text(item.x + _PAD, y, line, "head" if place in heads else "")
-
-
-def _folded(text: str, width: float, char: float = CHAR) -> list[str]:
-    room = max(20, int(width / char) // (1 if cells(text) == len(text) else 2))
-    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

@@ -6,26 +6,26 @@ longer even so goes on in the next line. Nothing is cut off, as an address cut s
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from reports.drawing import Box, Scene, cells, padded
+from reports.drawing import Box, Scene, cells, folded, padded
 
 NARROWEST: Final = 40
 """Columns that are used at least: boxes of a narrower terminal would be all frame."""
 
 _FRAME: Final = 7  # columns of a box that hold no text
+_INDENT: Final = "  "  # of a line that goes on from the one above
 
 
 def draw_text(drawn: Scene, width: int) -> str:
     """At most `width` columns, where that is not fewer than NARROWEST."""
     room = max(width, NARROWEST)
     boxes = {id(box): _lines(box, room - _FRAME) for stripe in drawn.stripes for box in stripe.boxes}
-    titles = {id(stripe): _folded(stripe.title, room - 6 if stripe.wall else room) for stripe in drawn.stripes}
+    titles = {id(stripe): folded(stripe.title, room - 6 if stripe.wall else room, _INDENT) for stripe in drawn.stripes}
     widest = max([cells(line) + 6 for title in titles.values() for line in title])
     widest = max([widest, *(cells(line) + _FRAME - 1 for lines in boxes.values() for line in lines)])
-    lines = [*_folded(f"{drawn.title}: {drawn.about}", room), ""]
+    lines = [*folded(f"{drawn.title}: {drawn.about}", room, _INDENT), ""]
     for stripe in drawn.stripes:
         if stripe.wall:
             rule = "╌" if stripe.dashed else "═"
@@ -43,7 +43,7 @@ def draw_text(drawn: Scene, width: int) -> str:
             lines += [f"  └{'─' * (span + 3)}┘"]
         lines.append("")
     for arrow in drawn.arrows:
-        first, *rest = _folded(f"{arrow.source} ─▶ {arrow.destination}: {arrow.label}", room - 4)
+        first, *rest = folded(f"{arrow.source} ─▶ {arrow.destination}: {arrow.label}", room - 4, _INDENT)
         lines += [f"  {first}", *(f"    {line}" for line in rest)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -54,8 +54,8 @@ def _lines(box: Box, room: int) -> list[str]:
     if max(map(cells, found)) > room and box.rows:
         found = [box.title, *box.facts, *_upright(box)]
     title, *rest = found
-    head, *more = _folded(title, room)
-    return [head, *more, *(part for line in rest for part in _folded(line, room))]
+    head, *more = folded(title, room, _INDENT)
+    return [head, *more, *(part for line in rest for part in folded(line, room, _INDENT))]
 
 
 def _upright(box: Box) -> Iterator[str]:
@@ -67,11 +67,3 @@ def _upright(box: Box) -> Iterator[str]:
         for head, cell in zip(heads, row[1:], strict=True):
             for place, text in enumerate(cell):
                 yield f"  {padded('' if place else head, wide)}  {text}"
-
-
-def _folded(text: str, room: int) -> list[str]:
-    """The text in lines that fit; continued ones stand two columns in. Wide characters take two columns each."""
-    if cells(text) <= room:
-        return [text]
-    wide = cells(text) > len(text)
-    return textwrap.wrap(text, room // 2 if wide else room, subsequent_indent="  ", break_on_hyphens=False)
