@@ -19,7 +19,18 @@ from ruamel.yaml import YAML
 
 from rules.detail import NO_DETAIL, Certificate, Detail
 from rules.judge import Judge
-from rules.observation import Answered, Evidence, Initiator, Mutual, Payload, Stun, Tls, XmppClear, XmppNamespace
+from rules.observation import (
+    Answered,
+    Evidence,
+    Initiator,
+    Mutual,
+    Payload,
+    Stun,
+    Tls,
+    Validity,
+    XmppClear,
+    XmppNamespace,
+)
 from rules.verdict import Verdict
 from tests.policy.flows import (
     BOTH,
@@ -70,6 +81,8 @@ SAYS: Final[dict[str, dict[str, Any]]] = {
     "answered check": spoken("stun", stun=Stun.REQUEST | Stun.ANSWERED | Stun.CHECK_ONLY),
     "rtp": RTP,
     "few rtp": spoken("rtp"),  # fewer than ten packets
+    "turn in the clear": {**TURN, "stun": TURN["stun"] | Stun.CLEAR_MEDIA},  # what it carries
+    "rtp in the clear": {**RTP, "stun": RTP["stun"] | Stun.CLEAR_MEDIA},
     "http": HTTP,
     "http late": {**HTTP, "evidence": Evidence.RECOGNISED_LATE},
     "sip in http": spoken("http", "sip"),  # inside a WebSocket
@@ -213,7 +226,8 @@ def judged(case: Case) -> Verdict:
         wire["xmpp_from"], wire["xmpp_to"] = (names.number(name) if name else 0 for name in case.row["names"])
     if "asks" in case.row:
         wire["host" if wire["service"] == number("http") else "server_name"] = names.number(case.row["asks"])
-    wire |= case.get("fact", {})
+    facts: dict[str, Any] = case.get("fact", {})
+    wire |= {name: Validity[value.upper()] if isinstance(value, str) else value for name, value in facts.items()}
     ends = (("server", "shows"), ("client", "client"))
     shown = {end: CERTIFICATES[case.row[key]] for end, key in ends if key in case.row}
     detail = Detail(**case.get("detail", {}), **shown) if shown or "detail" in case.row else NO_DETAIL

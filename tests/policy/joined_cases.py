@@ -67,7 +67,9 @@ def seen(case: JoinedCase) -> list[Sight]:
 
 def found(case: JoinedCase, sights: list[Sight]) -> tuple[str, ...]:
     """The rules of the findings, in the order of the document."""
-    return tuple(rule.id for rule, _, _ in correlate(Sights(bench(case.site).site, tuple(sights))))
+    told = list(correlate(Sights(bench(case.site).site, tuple(sights))))
+    assert all(finding.reason.endswith(".") and finding.sights for _, _, finding in told)
+    return tuple(rule.id for rule, _, _ in told)
 
 
 def _sights(site: Site, place: int, flow: dict[str, Any]) -> Iterator[Sight]:
