@@ -3,7 +3,12 @@
 Strategy: sums over the deltas that a filter chooses, read at one moment; the answer has the form in which an audit
 prints its own findings, so that whatever reads one reads the other. A filter on time chooses by the quarter of an hour:
 what a sensor saw in one counts whole when it reaches into the window, and so goes together with what was taken back of
-it. Rows that only take something back say nothing of when anything was seen.
+it.
+
+A row that adds something tells when its finding was seen; once all that a quarter held of it is taken back, its rows so
+far tell nothing. Where other flows of the finding stand in the quarter, a time of one that was taken back may stay: a
+row has the first and the last moment of all its flows, and a row for each would be as long as a flood. Counts are exact
+whatever is taken back.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 from monitor.aggregate import SAMPLES, with_ports
@@ -118,17 +124,26 @@ def _findings(connection: sqlite3.Connection, chosen: Filter) -> Iterator[dict[s
     found: dict[str, _Sum] = {}
     for number, text in connection.execute("SELECT id, text FROM wordings"):
         wordings[number] = json.loads(text)
-    for finding, wording, ports, *sums in connection.execute(
-        "SELECT finding, wording, ports, flows, packets, bytes, first, last FROM finding_deltas "  # noqa: S608
-        f"JOIN findings ON findings.id = finding WHERE {where}",
+    quarter = f"finding, run, sensor, first / {QUARTER}"
+    rows = connection.execute(
+        f"SELECT {quarter}, wording, ports, flows, packets, bytes, first, last FROM finding_deltas "  # noqa: S608
+        f"JOIN findings ON findings.id = finding WHERE {where} ORDER BY {quarter}, finding_deltas.id",
         values,
-    ):
+    )
+    for (finding, *_), its in groupby(rows, lambda row: row[:4]):
         known = found.setdefault(finding, _Sum(Sums(), Ports(), []))
-        added = sums[0] > 0 or sums[1] > 0
-        if added:
-            known.wording = min(filter(None, (known.wording, [sums[3], wordings[wording]["reason"], wording])))
-        known.sums.add(*(sums if added else (*sums[:3], None, None)))
-        known.ports.update(Ports.of(ports))
+        left = Sums()
+        said: list[Any] = []
+        for *_, wording, ports, flows, packets, octets, first, last in its:
+            added = flows > 0 or packets > 0
+            left.add(flows, packets, octets, *((first, last) if added else (None, None)))
+            if added:
+                said = min(filter(None, (said, [first, wordings[wording]["reason"], wording])))
+            if not left:
+                left, said = Sums(), []
+            known.ports.update(Ports.of(ports))
+        known.sums.update(left)
+        known.wording = min(filter(None, (known.wording, said)), default=[])
     for finding, known in found.items():
         if known.sums and known.wording:  # a short window may hold what takes back and not what it takes back
             yield _finding(finding, known, wordings[known.wording[2]])

@@ -62,7 +62,7 @@ def play(live: LiveSession, packets: Sequence[Packet], cuts: Iterable[int]) -> N
 
 
 def stated(findings: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    names = ("flows", "packets", "bytes", "ports", "subject", "reason", "last")
+    names = ("flows", "packets", "bytes", "ports", "subject", "reason", "first", "last")
     return {f["id"]: {name: f[name] for name in names} for f in findings if f["position"] != "config"}
 
 
