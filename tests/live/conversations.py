@@ -18,7 +18,7 @@ from monitor.live.session import LiveSession
 from monitor.replay import Settings
 from monitor.settings.config import EvidenceSettings
 from monitor.simulate.credentials import Name, Vault
-from monitor.simulate.exchange import Turn
+from monitor.simulate.exchange import Speaker, Turn
 from monitor.simulate.tls import Wish, connect
 from monitor.simulate.wire import MICRO, Tcp, Wire, fresh, udp
 from monitor.store.questions import Filter, listing
@@ -57,6 +57,12 @@ def connection(source: Address, destination: Address, at: float, seed: int, turn
     return packets(wire)
 
 
+def refused(source: Address, destination: Address, at: float, seed: int) -> list[Packet]:
+    wire = begun(source, destination, at, seed)
+    Tcp(wire).refused()
+    return packets(wire)
+
+
 def datagrams(source: Address, destination: Address, at: float, turns: Sequence[Turn]) -> list[Packet]:
     wire = begun(source, destination, at, 1)
     udp(wire, turns)
@@ -69,14 +75,16 @@ def _vault() -> Vault:
 
 
 @cache
-def tls(name: str = "sip.contoso.com", *also: str) -> tuple[Turn, ...]:
-    """A whole TLS connection; another certificate for each set of further names."""
+def tls(name: str = "sip.contoso.com", *also: str, messages: int = 0) -> tuple[Turn, ...]:
+    """A whole TLS connection; another certificate for each set of further names. messages: of its opener, each in a
+    record of its own."""
     credential = _vault().credential(Name(name, (name, *also), public=True))
-    return tuple(connect(_vault(), Wish(credential, name=name)).turns)
+    return tuple(connect(_vault(), Wish(credential, name=name), [(Speaker.SOURCE, bytes(600))] * messages).turns)
 
 
 def stated(findings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    names = ("rule", "severity", "position", "flows", "packets", "bytes", "last", "source", "destination", "reason")
+    names = ("rule", "severity", "position", "flows", "packets", "bytes", "first", "last", "reason")
+    names += ("source", "destination")
     return {f["id"]: tuple(str(f[name]) for name in names) for f in findings if f["position"] != "config"}
 
 

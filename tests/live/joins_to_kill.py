@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.live.conversations import Live
-from tests.live.test_live_joins import translated
+from tests.live.joined_traffic import translated
 from tests.live.test_live_session import topology
 
 record, seconds, *names = sys.argv[1:]

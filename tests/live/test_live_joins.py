@@ -3,12 +3,9 @@ found and who is killed meanwhile aside."""
 
 from __future__ import annotations
 
-import datetime
-import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,135 +15,35 @@ import pytest
 from monitor.live.session import LiveSession
 from monitor.scope import read_scope
 from monitor.settings.config import EvidenceSettings
-from monitor.simulate import msturn
-from monitor.simulate.exchange import Turn, source
-from monitor.simulate.relay import Relay
+from monitor.simulate.exchange import source
 from monitor.store.sights import Showing, insert, next_shown, pack
 from monitor.store.spans import spans
 from monitor.store.sqlite import open_record, reading
 from parsers import VERSION
+from rules.catalogue import catalogue
 from rules.facts import Site
 from rules.sights import Sight, Spoken
 from rules.verdict import End
 from tests.house.captures import ROOT
-from tests.live.conversations import IN, INNER, OUT, SECOND, START, Live, Seen, audited, connection, datagrams, tls
+from tests.live.conversations import IN, INNER, OUT, SECOND, START, Live, Seen, audited, connection, tls
+from tests.live.joined_traffic import ACCESS, CASES, USER, translated
 from tests.live.test_live_session import topology
+from tests.policy.variants import site
 
-USER = ("192.0.2.25", 50112)
-ACCESS = [("203.0.113.10", 443), ("203.0.113.11", 443)]
-AV = ("203.0.113.30", 3478)
-
-
-def translated(at: float, seed: int, inside: tuple[str, int] = ("10.45.16.10", 443), **other: int) -> Seen:
-    """A connection on both sides of the external firewall, a fifth of a second apart."""
-    client = ("192.0.2.25", other.get("port", 50112))
-    return {
-        OUT: connection(USER, ACCESS[0], at, seed),
-        IN: connection(client, inside, at + 0.2, other.get("inner_seed", seed)),
-    }
+OVER_SEVERAL = {entry.rule.id for entry in catalogue() if entry.rule is not None and entry.rule.join}
 
 
-def merged(*seen: Seen) -> Seen:
-    return {sensor: [packet for one in seen for packet in one.get(sensor, [])] for sensor in (OUT, IN, INNER)}
-
-
-def snat(at: float) -> Seen:
-    return {
-        OUT: connection(USER, ACCESS[0], at, 3),
-        IN: connection(("10.45.16.99", 50112), ("10.45.16.10", 443), at + 0.2, 3),
-    }
-
-
-def forwarded(at: float, seed: int = 4) -> Seen:
-    flow = (USER, ("192.168.10.95", 4443))
-    return {IN: connection(*flow, at, 4), INNER: connection(*flow, at + 0.01, seed)}
-
-
-def passed(at: float, inner: tuple[Turn, ...]) -> Seen:
-    outer = tls("webext.contoso.com")
-    return {
-        OUT: connection(USER, ("203.0.113.40", 443), at, 5, outer),
-        INNER: connection(("172.25.33.40", 40010), ("192.168.10.95", 4443), at + 0.1, 6, inner),
-    }
-
-
-def allocations(at: float, count: int, *, go_on: bool = False) -> Seen:
-    """Of one source, from a port each, all in half a minute."""
-    found: Seen = {OUT: []}
-    for number in range(count):
-        ask = msturn.message(msturn.ALLOCATE, bytes.fromhex("2112a442") + random.Random(number).randbytes(12), [])
-        client, moment = ("192.0.2.66", 20000 + number), at + number * 30 / count
-        relay = Relay(random.Random(number), client, AV, datetime.datetime.fromtimestamp(START // SECOND, datetime.UTC))
-        turns = relay.dialogue(media=False, framed=False) if go_on else [source(ask)]
-        found[OUT] += datagrams(client, AV, moment, turns)
-    return found
-
-
-def sign_ins(at: float, count: int) -> Seen:
-    found: Seen = {OUT: []}
-    for number in range(count):
-        found[OUT] += connection(("192.0.2.66", 30000 + number), ACCESS[0], at + number * 30 / count, number, tls())
-    return found
-
-
-def members(at: float, apart: float, *other: str) -> Seen:
-    """Both members of the Edge pool show a certificate."""
-    return {
-        OUT: [
-            *connection(USER, ACCESS[0], at, 1, tls()),
-            *connection(("192.0.2.26", 50000), ACCESS[1], at + apart, 2, tls("sip.contoso.com", *other)),
-        ]
-    }
-
-
-def past_the_director(quiet: int, burst: int) -> Seen:
-    """Minutes with a few connections to the Director and beyond, then one with more."""
-    found: Seen = {INNER: []}
-    legs = ((("172.25.33.10", 1), ("192.168.10.50", 5061)), (("192.168.10.50", 1), ("192.168.10.90", 5061)))
-    for minute, count in enumerate([*[quiet] * 4, burst]):
-        for number in range(count):
-            for (address, _), to in legs:
-                at = minute * 60 + 5 + number * 40 / count
-                found[INNER] += connection((address, 2000 + 100 * minute + number), to, at, 1000 * minute + number)
-    return found
-
-
-CASES: dict[str, tuple[Callable[[], Seen], set[str]]] = {
-    "a port changed": (lambda: translated(20, 1, port=1024), {"nat-port-translation"}),
-    "a port changed while a minute ended": (lambda: translated(59.9, 1, port=1024), {"nat-port-translation"}),
-    "as it should be": (lambda: translated(59.9, 1), set()),
-    "two conversations": (lambda: translated(59.9, 1, port=1024, inner_seed=2), set()),
-    "the source changed": (lambda: snat(59.95), {"nat-inbound-source-changed"}),
-    "through both firewalls": (lambda: forwarded(119.995), {"edge-as-router"}),
-    "at both firewalls, not the same": (lambda: forwarded(119.995, 5), set()),
-    "TLS passed through": (lambda: passed(59.95, tls("webext.contoso.com")), {"reverse-proxy-tls-passthrough"}),
-    "TLS of its own": (lambda: passed(59.95, tls("webext.contoso.com", "fe.contoso.net")), set()),
-    "31 allocations in a minute": (lambda: allocations(10, 31), {"turn-unauthenticated-flood"}),
-    "30 allocations in a minute": (lambda: allocations(10, 30), set()),
-    "40 allocations in two minutes": (lambda: allocations(45, 40), set()),
-    "31 allocations that go on": (lambda: allocations(10, 31, go_on=True), set()),
-    "61 sign-ins in a minute": (lambda: sign_ins(10, 61), {"signin-rate-abuse"}),
-    "60 sign-ins in a minute": (lambda: sign_ins(10, 60), set()),
-    "61 sign-ins, minute after minute": (
-        lambda: merged(sign_ins(10, 61), sign_ins(70, 70), sign_ins(130, 5)),
-        {"signin-rate-abuse"},
-    ),
-    "two certificates": (lambda: members(10, 20, "x.contoso.com"), {"cert-differs-in-pool"}),
-    "two certificates, minutes apart": (lambda: members(10, 400, "x.contoso.com"), {"cert-differs-in-pool"}),
-    "one certificate": (lambda: members(10, 20), set()),
-    "past the Director": (lambda: past_the_director(3, 40), {"director-dos-past-director"}),
-    "not many past the Director": (lambda: past_the_director(3, 12), set()),
-}
-OVER_SEVERAL = {rule for _, rules in CASES.values() for rule in rules}
+def test_every_rule_over_several_flows_has_a_case() -> None:
+    assert {rule for case in CASES.values() for rule in case.rules} == OVER_SEVERAL
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_live_is_what_an_audit_says(tmp_path: Path, name: str) -> None:
-    made, rules = CASES[name]
-    seen = {sensor: packets for sensor, packets in merged(made()).items() if packets}
-    wanted = audited(tmp_path, topology(), seen)
-    assert {rule for rule, *_ in wanted.values()} & OVER_SEVERAL == rules
-    live = Live(tmp_path / "record.db", topology(), seen)
+    case = CASES[name]
+    seen, at = case.seen(), site(case.site)
+    wanted = audited(tmp_path, at, seen)
+    assert {rule for rule, *_ in wanted.values()} & OVER_SEVERAL == case.rules
+    live = Live(tmp_path / "record.db", at, seen)
     last = max(packet.time for packets in seen.values() for packet in packets) - START
     live.until(last // 1_000_000_000 + 90)
     assert live.found() == wanted, "told while they run"

@@ -43,6 +43,12 @@ def _xmpp_partner(**changes: Any) -> Topology:
     return _federation(topology, xmpp_partners=(replace(topology.federation.xmpp_partners[0], **changes),))
 
 
+def _few_messages() -> Topology:
+    """Twelve a minute are as many as an unlisted partner may send."""
+    thresholds = contoso().policy.thresholds
+    return _policy(contoso(), thresholds=replace(thresholds, federation_messages_per_second=0.2))
+
+
 def _partner_anywhere() -> Topology:
     """Partners are listed, litware.com without addresses."""
     topology = contoso()
@@ -193,6 +199,7 @@ SITES: Final[dict[str, Callable[[], Topology]]] = {
     "listed-partners": lambda: _federation(contoso(), discovery=False),
     "partner-anywhere": _partner_anywhere,
     "listed-hlb": lambda: _federation(_hybrid(balanced()), discovery=False),
+    "few-messages": _few_messages,
     "no-mobility": lambda: replace(contoso(), mobility=False),
     "local-rows": _local_rows,
     "optional": lambda: _policy(contoso(), optional_paths=("int-cac-bandwidth-policy", "int-edge-dns")),
