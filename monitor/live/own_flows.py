@@ -210,6 +210,20 @@ class OwnFlows:
             followed -= bool(own.rules and not own.ended)
             del self._flows[number]
         self._index()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of rows whose flows are forgotten or have newer ones, where those are most of a batch: a few flows that go on
+        would keep alive all that came with them."""
+        batches: dict[int, list[Own]] = {}
+        for own in self._flows.values():
+            batches.setdefault(id(own.batch), []).append(own)
+        for flows in batches.values():
+            batch = flows[0].batch
+            if 2 * len(flows) < batch.num_rows:
+                few = batch.take(pa.array([own.row for own in flows]))
+                for row, own in enumerate(flows):
+                    own.batch, own.row = few, row
 
 
 def _parts(sights: list[Sight]) -> Iterator[list[Sight]]:

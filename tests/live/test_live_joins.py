@@ -176,6 +176,20 @@ def test_a_flood_hides_no_conversation_and_what_is_not_looked_at_has_a_number(
     assert 280 <= watched["xf-out"] <= 281
 
 
+def test_a_flow_that_goes_on_keeps_none_of_its_time_in_memory(tmp_path: Path) -> None:
+    """It is in a finding, and silent: what is known of it must not hold the rows of all that came with it."""
+    seen = translated(20.1, 1, port=1024)
+    seen[OUT] = seen[OUT][:3]  # it does not end
+    for number in range(50):
+        seen[OUT] += connection(("192.0.2.30", 40000 + number), ACCESS[0], 20.1, 100 + number)
+    seen[OUT] += connection(("192.0.2.31", 40000), ACCESS[0], 290, 7)
+    live = Live(tmp_path / "record.db", topology(), seen)
+    live.until(310)
+    [flow] = live.sessions[OUT]._own.counted()
+    assert flow.batch.num_rows == 1, "of the 51 that came in one batch"
+    assert flow.batch["source.ip"][flow.row].as_py() == USER[0]
+
+
 def test_a_sensor_says_what_it_can_see_beside_the_others(tmp_path: Path) -> None:
     record = tmp_path / "record.db"
 
