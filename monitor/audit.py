@@ -90,7 +90,7 @@ def audit(
         judge = judges.at(sensor.position, sensor.side, behind_lb=sensor.behind_lb)
         replay = Replay(sensor, arguments, judge, replace(settings, joins=True))
         runs.append((replay, Aggregate(split=split, addresses=asked)))
-    kept = [Kept(aggregate) for _, aggregate in runs]
+    kept = [Kept(aggregate, judges.site) for _, aggregate in runs]
     sinks: list[Sink] = [each if beside is None else _Both(each, beside) for each in kept]
     run_side_by_side([replay for replay, _ in runs], sinks, progress)
 

@@ -78,7 +78,7 @@ class Flows:
             return
         from monitor.joins import Kept, together
 
-        kept = [Kept(sink) for sink in sinks]
+        kept = [Kept(sink, self._judges.site) for sink in sinks]
         run_side_by_side(self.replays, kept, progress)
         self._marked = together(self._judges.site, list(zip(self.replays, kept, strict=True))).marked
 

@@ -19,15 +19,14 @@ from monitor.learned import Learned
 from monitor.replay import Replay
 from monitor.sums import QUARTER
 from parsers import SERVICES
-from rules import names
 from rules.catalogue import sort_key
-from rules.correlate import correlate
+from rules.correlate import correlate, wanted
 from rules.facts import Site
 from rules.observation import Answered, Observation, Tls
 from rules.registry import Rule
 from rules.sights import Joined, Sight, Sights, Spoken
 from rules.transports import TRANSPORTS, UDP
-from rules.verdict import OUT_OF_SCOPE, Hit, Verdict, finding_id
+from rules.verdict import Hit, Verdict, finding_id
 
 KEPT: Final = 100_000
 """Rows of one sensor that may take part in a finding over several flows: about 200 MB of them, and some seconds."""
@@ -46,15 +45,17 @@ class _Sink(Protocol):
 class Kept:
     """The sink of one sensor: hands rows on, and keeps those that may be joined."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: _Sink, site: Site) -> None:
         self._sink = sink
+        self._site = site
         self._wanted: list[bool] = []  # by number
         self._left = KEPT
         self._batches: list[Any] = []
 
     def rows(self, batch: Any, replay: Replay) -> None:
         self._sink.rows(batch, replay)
-        self._wanted.extend(wanted(verdict) for verdict in replay.verdicts[len(self._wanted) :])
+        for number in range(len(self._wanted), len(replay.verdicts)):
+            self._wanted.append(wanted(self._site, replay.verdicts[number], replay.observations[number]))
         if self._left:
             chosen = batch.filter(pa.array(self._wanted).take(batch["observation"])).slice(0, self._left)
             self._left -= chosen.num_rows
@@ -65,14 +66,6 @@ class Kept:
     def table(self) -> Any:
         """All of them, None without any."""
         return pa.Table.from_batches(self._batches).combine_chunks() if self._batches else None
-
-
-def wanted(verdict: Verdict) -> bool:
-    """Judged flows; from Director to Front End, where what should have ended at the Director goes on; and of an inner
-    Edge or the internal firewall, where one may stand in the other's place."""
-    roles = (verdict.source.role, verdict.destination.role)
-    inner = {names.FW_INT, *names.INNER_EDGE}.intersection(roles)
-    return verdict.verdict != OUT_OF_SCOPE or roles == (names.DIRECTOR, names.FE) or bool(inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from monitor.aggregate import Finding
-from monitor.joins import sights_of, wanted
+from monitor.joins import sights_of
 from monitor.learned import Learned
 from monitor.store.sights import Showing, pack
-from rules.correlate import joining
+from rules.correlate import joining, wanted
 from rules.facts import Site
 from rules.observation import Answered
 from rules.sights import MINUTE, Keeping, Sight
@@ -118,8 +118,9 @@ class OwnFlows:
             self._minute = now // MINUTE
             self._left = {_SILENT: SHOWN // 2, _ANSWERED: SHOWN // 2}
         for place in range(len(self._kinds), len(learned.verdicts)):
-            answered = learned.observations[place].answered == Answered.YES
-            self._kinds.append((_ANSWERED if answered else _SILENT) if wanted(learned.verdicts[place]) else 0)
+            seen = learned.observations[place]
+            kind = _ANSWERED if seen.answered == Answered.YES else _SILENT
+            self._kinds.append(kind if wanted(self._site, learned.verdicts[place], seen) else 0)
         chosen = self._chosen(batch)
         if not chosen.num_rows:
             return

@@ -129,6 +129,15 @@ def hidden_inside() -> Seen:
     }
 
 
+def renamed_inside() -> Seen:
+    """The internal firewall shows an Edge to the inside by an address of its own making."""
+    server = ("192.168.10.90", 50030)
+    return {
+        LAN: connection(server, ("192.168.10.99", 5062), 59.95, 1),
+        INNER: connection(server, ("172.25.33.10", 5062), 60.05, 1),
+    }
+
+
 def another_answers() -> Seen:
     """The virtual address is asked, a node answers by its own."""
     asked, answer = connection(USER, ACCESS[0], 20, 1), connection(USER, ("203.0.113.12", 443), 20, 1)
@@ -249,6 +258,7 @@ CASES: dict[str, Case] = {
     ),
     "the declared source outbound": Case(lambda: outbound(PARTNER, (("203.0.113.30", 50711), PARTNER))),
     "an Edge hidden inside": Case(hidden_inside, {"edge-internal-nat"}),
+    "an Edge by another address inside": Case(renamed_inside, {"edge-internal-nat"}),
     "a node answers": Case(another_answers, {"hlb-asymmetric-reply"}, "hlb"),
     "past the balancer": Case(past_the_balancer, {"hlb-dsr"}, "hlb"),
     "two pools, minutes apart": Case(lambda: federated(400), {"edge-multiple-federation-routes"}, "two-pools"),
