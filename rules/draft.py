@@ -32,6 +32,11 @@ def word(value: object) -> str:
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
+def _one_line(text: str) -> str:
+    """Of a comment: U+0085, U+2028 and U+2029 end a line in YAML 1.1, too, and what follows would be YAML."""
+    return text if text.isprintable() else json.dumps(text)[1:-1]
+
+
 def one_or_list(values: Iterable[object]) -> str:
     found = [word(value) for value in values]
     return found[0] if len(found) == 1 else "[" + ", ".join(found) + "]"
@@ -52,6 +57,7 @@ class Draft:
     def put(self, depth: int, text: str, about: str = "") -> None:
         """A line of YAML, two spaces for each step of depth, with a comment behind it where it fits."""
         line = "  " * depth + text
+        about = _one_line(about)
         if about and len(line) + 3 + len(about) > WIDTH:
             self.say(depth, about)
             about = ""
@@ -72,7 +78,7 @@ class Draft:
         """A comment of its own, as many lines as it takes."""
         start = "  " * depth + "# "
         self.lines += textwrap.wrap(
-            text,
+            _one_line(text),
             WIDTH,
             initial_indent=start,
             subsequent_indent=start + "  ",

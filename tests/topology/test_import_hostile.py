@@ -252,6 +252,8 @@ VALUES = re.findall(r'"([^"]*)"', SMALL)
 
 
 @settings(max_examples=300, deadline=None)
+@example(6, "0\x850")  # a line's end in YAML 1.1, which stood in a comment
+@example(6, "0\u20280: [")
 @given(st.integers(0, len(VALUES) - 1), st.text(max_size=20) | PIECES)
 def test_any_value_of_any_attribute(number: int, value: str) -> None:
     seen = -1
