@@ -37,7 +37,7 @@ SPECIAL_NETWORKS: Final[tuple[Network, ...]] = tuple(
 
 # Zone of an own interface whose address no declared prefix holds. Prefixes decide wherever there is one; without this
 # a site that lists its public addresses but not their network would have its Edge stand on the Internet.
-_HOME_ZONE: Final = {
+HOME_ZONE: Final = {
     **dict.fromkeys(
         (
             names.EDGE_EXT_ACCESS,
@@ -216,7 +216,7 @@ class Endpoints:
             if "clients.egress" in sections:
                 zone = names.EXTERNAL
             if zone is None:
-                zone = next((_HOME_ZONE[role] for role in ordered if declared and role in _HOME_ZONE), None)
+                zone = next((HOME_ZONE[role] for role in ordered if declared and role in HOME_ZONE), None)
             if zone is None:
                 zone = names.UNDECLARED if private.intersection(holders) else names.EXTERNAL
             if zone != names.VPN and not declared and names.VPN_CLIENT in ordered:  # a network carved out of the pool

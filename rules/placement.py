@@ -1,26 +1,30 @@
-"""Servers that stand in a zone where no row looks for their role: what crosses there is then not judged (contract 2.2).
+"""Servers that stand in a zone where no row looks for their role, or in no declared network at all: what crosses there
+is then not judged, or judged as somebody else's (contract 2.2).
 
 Strategy: a table says in which zones an address of each role may stand (edge-paths.md 1.2); every declared address is
 compared with it, by the zone that its endpoint has. A role without an entry may stand anywhere: firewalls, neighbours,
 and Office Web Apps, whose farm in the perimeter is a documented option. What `edge-same-subnet` or the plan itself
 explains is not told: a perimeter host whose two sides are one, and a site with one firewall, whose perimeter hosts
 may have their inner side in the network inside.
+
+A server in no network of `zones` counts to the zone of its role, since public addresses often stand for themselves
+(`rules.endpoints`); so a slip of a digit goes unseen unless it is told. One sentence a zone, however many they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import collapse_addresses, ip_network
 from typing import Final
 
 from rules import names
 from rules.components import Address, Network
 from rules.declared import DeclaredAddress, client_networks, own_addresses, peer_networks
 from rules.document import Fault
-from rules.endpoints import PEER_ROLES, Endpoints
+from rules.endpoints import HOME_ZONE, PEER_ROLES, Endpoints
 from rules.lint import shared_network
-from rules.topology import Topology
+from rules.topology import Topology, is_private
 
 _OUTER: Final = (names.PERIMETER_EXT,)
 _INNER: Final = (names.PERIMETER_INT,)
@@ -51,6 +55,10 @@ _INSIDE_OUT: Final = (names.PERIMETER_INT, names.INTERNAL, names.VPN)
 """Zones in which an egress address is none: it is seen on the Internet, if only on the external firewall itself."""
 
 
+MAX_NAMED: Final = 8
+"""Addresses that one sentence names: a pool or two. A wrong network says as much by its first as by its hundredth."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """An address, who has it, where it stands and where it should."""
@@ -67,12 +75,80 @@ def misplaced(topology: Topology) -> tuple[Fault, ...]:
     so these are no faults to refuse it for."""
     found = set()
     for standing in _standings(topology, Endpoints(topology)):
-        mark = topology.places.get((standing.section, standing.network))
-        line, column = (mark.line, mark.column) if mark is not None else (1, 1)
-        address = str(standing.network).removesuffix("/32").removesuffix("/128")
-        message = f"{address} of {standing.owner} is in zone {standing.zone}, where no path looks for it"
-        found.add(Fault(line, column, message, _remedy(standing), topology.path))
+        message = f"{_named(standing)} is in zone {standing.zone}, where no path looks for it"
+        found.add(_told(topology, standing, message, _remedy(standing)))
     return tuple(sorted(found))
+
+
+def unplaced(topology: Topology) -> tuple[Fault, ...]:
+    """Servers and networks of clients in no network of `zones`: a sentence for each zone they are taken for, at the
+    first of them in the file. No faults to refuse it for, either."""
+    endpoints = Endpoints(topology)
+    found = []
+    servers: dict[str, dict[Network, _Standing]] = {}
+    for entry in own_addresses(topology):
+        network = ip_network(entry.address)
+        if entry.role in HOME_ZONE and not _covered(network, topology):
+            zone = endpoints.at(str(network)).zone
+            owner = f"{entry.component} ({entry.role})"
+            standing = _Standing(network, entry.section, owner, zone, zone)
+            servers.setdefault(zone, {}).setdefault(network, standing)
+    for zone, standings in servers.items():
+        found.append(_outside(topology, list(standings.values()), f"taken for {zone} by role", zone))
+    clients = {
+        client.network: _Standing(client.network, client.section, client.section, names.UNDECLARED, names.INTERNAL)
+        for client in client_networks(topology)
+        if client.section != "clients.egress" and not _covered(client.network, topology)
+    }
+    if clients:
+        found.append(_outside(topology, list(clients.values()), "so not inside", names.INTERNAL))
+    return tuple(sorted(found))
+
+
+def _outside(topology: Topology, standings: Sequence[_Standing], meaning: str, zone: str) -> Fault:
+    """The sentence about all that stand outside in the same way, and what to add to which zone."""
+    standings = sorted(standings, key=lambda standing: _place(topology, standing))
+    named = [_named(standing) for standing in standings[:MAX_NAMED]]
+    more = [f"{len(standings) - MAX_NAMED} more"] if len(standings) > MAX_NAMED else []
+    verb = "is" if len(standings) == 1 else "are"
+    networks = list(dict.fromkeys(str(_around(topology, standing.network)) for standing in standings))
+    shown = ", ".join(networks[:MAX_NAMED]) + (", …" if len(networks) > MAX_NAMED else "")
+    one = "it, or add its network" if len(standings) == 1 else "them, or add their networks"
+    remedy = f"correct {one} to zones.{zone}, such as {shown}"
+    message = f"{', '.join(named + more)} {verb} in no network of zones, {meaning}"
+    return _told(topology, standings[0], message, remedy)
+
+
+def _told(topology: Topology, standing: _Standing, message: str, remedy: str) -> Fault:
+    return Fault(*_place(topology, standing), message, remedy, topology.path)
+
+
+def _place(topology: Topology, standing: _Standing) -> tuple[int, int]:
+    mark = topology.places.get((standing.section, standing.network))
+    return (mark.line, mark.column) if mark is not None else (1, 1)
+
+
+def _named(standing: _Standing) -> str:
+    return f"{str(standing.network).removesuffix('/32').removesuffix('/128')} of {standing.owner}"
+
+
+def _covered(network: Network, topology: Topology) -> bool:
+    """Whether one network of `zones` holds it, or several have all of it between them."""
+    parts = [prefix.network for prefix in topology.zones if prefix.network.version == network.version]
+    if any(network.subnet_of(part) for part in parts):  # type: ignore[arg-type]
+        return True
+    within = [part for part in parts if part.subnet_of(network)]  # type: ignore[arg-type]
+    return list(collapse_addresses(within)) == [network]  # type: ignore[type-var]
+
+
+def _around(topology: Topology, network: Network) -> Network:
+    """The network to propose: the usual one around a private address (/24, /64) that is no other zone's. Around a
+    public one are other people's."""
+    usual = 24 if network.version == 4 else 64
+    if network.prefixlen <= usual or not is_private(network.network_address):
+        return network
+    around = network.supernet(new_prefix=usual)
+    return network if any(prefix.network == around for prefix in topology.zones) else around
 
 
 def _remedy(standing: _Standing) -> str:

@@ -176,13 +176,17 @@ def load_topology(path: str) -> Topology:
 
 
 def warn_of_strays(topology: Topology, messages: Messages) -> None:
-    """Traffic of a server in a zone of another role passes for what nobody asked about: say so beside the verdict."""
-    from rules.placement import misplaced
+    """Traffic of a server in a zone of another role passes for what nobody asked about, and so does that of one whose
+    address has a slip in it: say so beside the verdict."""
+    from rules.placement import misplaced, unplaced
 
-    strays = misplaced(topology)
-    if strays:
-        more = f" and {len(strays) - 1} more; edgewarden topology check lists them" if len(strays) > 1 else ""
-        messages.warning(f"{strays[0]}{more}: much of the traffic there is out of scope")
+    for strays, meaning in (
+        (misplaced(topology), "much of the traffic there is out of scope"),
+        (unplaced(topology), "if that is a slip, what the true address sends is judged as a stranger's"),
+    ):
+        if strays:
+            more = f" and {len(strays) - 1} more; edgewarden topology check lists them" if len(strays) > 1 else ""
+            messages.warning(f"{strays[0]}{more}: {meaning}")
 
 
 def load_waivers(path: str, topology: Topology | None) -> tuple[Waiver, ...]:

@@ -41,8 +41,8 @@ def add(commands: Any) -> None:
         run_check,
         summary="all faults of a file, and what its design lacks",
         description="Reports every fault at its line and column (exit 2), else what the design has that the vendor\n"
-        "does not support (exit 1 from severity high on), warns of addresses in a zone of another role, since audits\n"
-        "judge less then, and notes what the file says in vain.",
+        "does not support (exit 1 from severity high on), warns of addresses in a zone of another role or in no\n"
+        "declared network, since audits judge less then, and notes what the file says in vain.",
         example="edgewarden topology check contoso.yaml",
     )
     check.add_argument("file", nargs="?", metavar="FILE", help="else $EDGEWARDEN_TOPOLOGY, else ./topology.yaml")
@@ -102,19 +102,20 @@ def run_check(arguments: argparse.Namespace, messages: Messages) -> int:
     import time
 
     from rules.lint import config_findings
-    from rules.placement import misplaced
+    from rules.placement import misplaced, unplaced
     from rules.remarks import remarks
 
     path = topology_path(arguments.file, default=True)
     assert path is not None
     topology = load_topology(path)
-    found, strays = config_findings(topology), misplaced(topology)
+    found, strays, outside = config_findings(topology), misplaced(topology), unplaced(topology)
     lines = [f"{topology.organization}: {', '.join(topology.variant().names)}"]
     lines += [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in found]
-    lines += [f"warning: {stray}" for stray in strays]
+    lines += [f"warning: {stray}" for stray in strays + outside]
     lines += [f"note: {remark}" for remark in remarks(topology, time.time_ns())]
     count = f"{len(found)} finding{'s' if len(found) != 1 else ''} about the design"
     count += f", {len(strays)} address{'es' if len(strays) != 1 else ''} in a zone of another role" if strays else ""
+    count += ", some addresses in no network of zones" if outside else ""
     lines.append(f"{path}: no faults, {count}")
     with Output(None) as out:
         out.write_text("\n".join(lines) + "\n")
