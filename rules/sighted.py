@@ -167,9 +167,12 @@ class _Sighted:
             ports = ", ".join(str(port) for port in sorted({s.port for s in seen}))
             why = "a relay with TLS on inside ports" if address in roles.relays else "the certificate of such a relay"
             put(4, f"internal: {word(address)}", f"{why}; answered on {ports}, {_flows(_sum(seen))}")
-        for key, found in (("access", roles.access), ("webconf", roles.webconf), ("av", roles.av)):
+        services = {"access": [*roles.access], "webconf": [*roles.webconf], "av": [*roles.av]}
+        for key, found in services.items():
             public = [a for a in found if not is_private(a)]
-            private = [a for a in found if is_private(a)]
+            # an address is translated for every service on it, whichever the captures showed behind the firewall
+            alike = [other for other in services.values() if public and public == [a for a in other if a in public]]
+            private = list(dict.fromkeys(a for other in (found, *alike) for a in other if is_private(a)))
             fits = alone and max(_most(public), _most(private)) <= 1
             if fits and (public or private):
                 parts = [f"public: {one_or_list(public) if public else TODO}"]

@@ -237,6 +237,21 @@ def test_one_address_for_all_services() -> None:
     assert {pool["members"][0][key]["public"] for key in ("access", "webconf", "av")} == {"203.0.113.10"}
 
 
+def test_the_pair_of_one_address_goes_to_all_services_on_it() -> None:
+    """A firewall translates an address, not a service (path document 2.1, single-IP plan with static NAT): what was
+    seen behind it of one service holds for the others, and only for those on the same address."""
+    flows = [
+        tls(CLIENT, "203.0.113.11", 5061, asked="sip.contoso.com", server_names=OURS),
+        tls(CLIENT, "10.1.1.11", 5061, asked="sip.contoso.com", server_names=OURS),
+        tls(CLIENT, "203.0.113.11", 444, server_names=OURS),
+    ]
+    [member] = drafted(*flows, relay(CLIENT, "203.0.113.11"))["edge_pools"][0]["members"]
+    pair = {"public": "203.0.113.11", "private": "10.1.1.11"}
+    assert [member[key] for key in ("access", "webconf", "av")] == [pair, pair, pair]
+    [member] = drafted(*flows, relay(CLIENT, "203.0.113.30"))["edge_pools"][0]["members"]
+    assert [member[key] for key in ("access", "webconf", "av")] == [pair, pair, {"public": "203.0.113.30"}]
+
+
 def test_a_partner_is_not_ours() -> None:
     """Its Edge is opened by ours and by inside clients, never by clients on the Internet."""
     site = drafted(
