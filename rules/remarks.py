@@ -16,7 +16,7 @@ from rules.paths import Leg, Path, derive
 from rules.reach import Members
 from rules.site_policy import Thresholds
 from rules.switches import DOCUMENTED_OPEN, OTHER_FE
-from rules.topology import DirectorPool, FrontEndPool, Topology, at_least
+from rules.topology import DirectorPool, EdgeMember, FrontEndPool, Topology, at_least
 
 
 def remarks(topology: Topology, now: int) -> list[str]:
@@ -82,6 +82,7 @@ def _features(topology: Topology) -> Iterator[str]:
 def _addresses_and_names(topology: Topology) -> Iterator[str]:
     for pool in topology.edge_pools:
         for member in pool.members:
+            yield from _half_translated(member)
             for version in (4, 6):
                 several = [address for address in member.internal if address.version == version]
                 if len(several) > 1:
@@ -105,6 +106,23 @@ def _addresses_and_names(topology: Topology) -> Iterator[str]:
             yield f"{inner.fqdn} has several members and no `web.vip`: web services of a pool need a hardware balancer"
         if inner.web.external is not None and inner.web.external == inner.web.internal:
             yield f"{inner.fqdn} has one web name inside and outside: the external site needs a name of its own"
+
+
+def _half_translated(member: EdgeMember) -> Iterator[str]:
+    """One public address that is translated for some of the services on it: an address without `private` is on the wire
+    as it stands (contract 2.1), so the pool no longer counts as one with a single address."""
+    services = {"access": member.access, "webconf": member.webconf, "av": member.av}
+    pairs = {name: dict(service.pairs) for name, service in services.items()}
+    for public in dict.fromkeys(address for found in pairs.values() for address in found):
+        inside = {name: found[public] for name, found in pairs.items() if public in found}
+        translated = [name for name, address in inside.items() if address != public]
+        bare = [name for name, address in inside.items() if address == public]
+        if translated and bare:
+            private = inside[translated[0]]
+            yield (
+                f"{member.fqdn}: {public} is translated to {private} for {' and '.join(translated)}, not for "
+                f"{' and '.join(bare)}: without `private: {private}` there these count as another, untranslated address"
+            )
 
 
 def _published(topology: Topology) -> Iterator[str]:

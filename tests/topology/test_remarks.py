@@ -6,7 +6,7 @@ import pytest
 
 from rules.load import load, read
 from rules.remarks import remarks
-from tests.topology.plans import CONTOSO, contoso_as
+from tests.topology.plans import CONTOSO, contoso_as, contoso_text
 
 NOW = 1_795_000_000_000_000_000  # 18 November 2026
 LOCAL = "  local_paths:\n"
@@ -190,6 +190,22 @@ def test_switches_that_fight(changes: list[tuple[str, str]], words: str) -> None
 def test_addresses_and_names_that_do_not_fit(changes: list[tuple[str, str]], words: str) -> None:
     (remark,) = told(*changes)
     assert words in remark
+
+
+def test_one_address_translated_for_some_of_its_services() -> None:
+    """Contract 2.1: without `private` an address is not translated, so this is no single-IP plan any more."""
+    text = contoso_text("single-ip")
+    for service in ("webconf", "av"):
+        pair = f"{service}: {{public: 203.0.113.10, private: 10.45.16.10}}"
+        text = text.replace(pair, f"{service}: {{public: 203.0.113.10}}")
+    site = read(text.encode(), "site.yaml")
+    assert not site.edge_pools[0].single_ip
+    told_of = [remark for remark in remarks(site, NOW) if remark.startswith("edge01.contoso.net: ")]
+    assert told_of == [
+        "edge01.contoso.net: 203.0.113.10 is translated to 10.45.16.10 for access, not for webconf and av: "
+        "without `private: 10.45.16.10` there these count as another, untranslated address"
+    ]
+    assert not [remark for remark in remarks(site, NOW) if "edge02" in remark]
 
 
 def test_no_director_to_bypass() -> None:
