@@ -8,6 +8,7 @@ tell), all are named in a comment. Addresses with a role are all that the zones 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -77,6 +78,7 @@ class _Sighted:
         outer = [*roles.access, *roles.webconf, *roles.av, *roles.proxy_outside]
         inner = [*roles.internal, *roles.proxy_inside]
         inside = [address for pool in roles.pools for address in (*pool.members, *pool.web)]
+        inside = [address for address in inside if address not in roles.firewalls_perhaps]
         inside += [*roles.farms, *roles.admins]
         draft.blank()
         draft.todo(0, "the networks of each zone: these are only the addresses that got a role below")
@@ -206,20 +208,47 @@ class _Sighted:
         counts = ", ".join(f"{address}: {_flows(_sum(found))}" for address, found in roles.proxy_inside.items())
         about = f"opens external web sites; {counts}" if inside else "its inside was not seen"
         draft.put(2, f"internal: {addresses}", about)
-        targets: dict[str, str | None] = {}
-        opened = [(seen, pool.name) for pool in roles.pools for each in pool.web.values() for seen in each]
-        for seen, to in sorted(opened, key=lambda item: -item[0].flows):
-            targets.update((name, to) for name in seen.asked if name not in targets)
-        for seen in inside:
-            targets.update((name, None) for name in seen.asked if name not in targets)
+        self._publishes()
+
+    def _publishes(self) -> None:
+        """Names the proxy was asked for, with the pool it went to for them. What belongs to the inside is asked for
+        only by somebody who should not, and stays a comment."""
+        draft, roles = self.draft, self.roles
+        targets: dict[str, Counter[str]] = {}
+        for pool in roles.pools:
+            for seen in (seen for each in pool.web.values() for seen in each):
+                for name in seen.asked:
+                    targets.setdefault(name, Counter())[pool.name] += seen.flows
+        targets = dict(sorted(targets.items(), key=lambda item: -item[1].total()))
+        for seen in (seen for found in roles.proxy_inside.values() for seen in found):
+            for name in seen.asked:
+                targets.setdefault(name, Counter())
         shown = {name for address in roles.proxy_outside for name in self.all.names.get(address, ())}
-        for seen in outside:  # anybody may ask the proxy for any name; those of its certificate are its own
-            targets.update((name, None) for name in seen.asked if name in shown and name not in targets)
+        for seen in (seen for found in roles.proxy_outside.values() for seen in found):
+            for name in seen.asked:  # anybody may ask the proxy for any name; those of its certificate are its own
+                if name in shown:
+                    targets.setdefault(name, Counter())
         if targets:
             draft.put(2, "publishes:")
-        for name, pool_name in targets.items():
-            line = f"{{host: {word(name)}, to: {word(pool_name)}}}" if pool_name else word(name)
-            draft.put(3, f"- {line}", "" if pool_name else "the pool behind it was not seen")
+        for name, pools in targets.items():
+            most, *others = pools.most_common() or [("", 0)]
+            line = f"- {{host: {word(name)}, to: {word(most[0])}}}" if most[0] else f"- {word(name)}"
+            about = "" if most[0] else "the pool behind it was not seen"
+            if others:
+                rest = ", ".join(f"{pool} ({_flows(count)})" for pool, count in others[:_NAMED])
+                about = f"TODO or to {rest}: it was opened there, too; here {_flows(most[1])}"
+            if self._inside_name(name):
+                line, about = f"# {line}", "TODO wanted? a name of the inside, which should not be shown outside"
+            draft.put(3, line, about)
+
+    def _inside_name(self, name: str) -> bool:
+        """A pool's own name, or one in the domain of servers inside that no SIP domain covers."""
+        roles = self.roles
+        pools = {pool.name for pool in (*roles.pools, *roles.perhaps_pools)}
+        hosts = {*pools, *filter(None, map(self.all.common_name, roles.internal))}
+        domains = {host.partition(".")[2] for host in hosts} - {""}
+        covered = any(f".{name}".endswith(f".{domain}") for domain in self._domains())
+        return name in pools or (not covered and any(f".{name}".endswith(f".{domain}") for domain in domains))
 
     def _pools(self) -> None:
         for section, pools in (
@@ -263,10 +292,12 @@ class _Sighted:
                 put(2, f"web: {{{', '.join(parts)}}}", "opened by the proxy with the pool's names")
         put(2, "members:")
         others = [name for name in pool.names if name != pool.name]
-        for address in pool.members:
+        for address, seen in pool.members.items():
             about = f"its certificate has {', '.join(others[:_NAMED]) if others else 'no other name'}"
-            put(3, f"- fqdn: {word(pool.name) if pool.lone else TODO}", "" if pool.lone else about)
-            put(4, f"address: {word(address)}", _flows(_sum(pool.members[address])))
+            hidden = "# " if address in self.roles.firewalls_perhaps else ""
+            put(3, f"{hidden}- fqdn: {word(pool.name) if pool.lone else TODO}", "" if pool.lone else about)
+            doubt = ", TODO a server? it is beside the Edge, as a firewall is that translates" if hidden else ""
+            put(4, f"{hidden}address: {word(address)}", _flows(_sum(seen)) + doubt)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Final
 
-from rules.components import Address
+from rules.components import Address, Network
 from rules.sightings import Sighting, Sightings
 from rules.topology import is_private
 
@@ -85,6 +86,7 @@ class Roles:
         pools = self._pools()
         self.pools = [pool for pool in pools if pool.sure]
         self.perhaps_pools = [pool for pool in pools if not pool.sure]
+        self.firewalls_perhaps = {address for pool in pools for address in self._beside_the_edge(pool)}
         inside = {address for pool in pools for address in pool.members}
         self.sip = self._matching(
             lambda seen: "tls" in seen.services and (seen.port == 5061 or _asked_sip(seen)),
@@ -184,6 +186,13 @@ class Roles:
                 pool.next_hop += seen.flows
         return list(pools.values())
 
+    def _beside_the_edge(self, pool: Pool) -> set[Address]:
+        """Members in a network of the Edge's internal interfaces while others of the pool are not: where the inner
+        firewall translates, its address shows the certificate of whichever server is behind it."""
+        networks = {_network(address) for address in self.internal}
+        beside = {address for address in pool.members if _network(address) in networks}
+        return beside if len(beside) < len(pool.members) else set()
+
     def _proxy_inside(self, inside: set[Address]) -> dict[Address, list[Sighting]]:
         """Addresses that open the external web sites of inside servers. Whoever was a client of our outer side is
         none: that would be a client past the proxy."""
@@ -231,6 +240,11 @@ class Roles:
 
 def order(address: Address) -> tuple[int, int]:
     return address.version, int(address)
+
+
+def _network(address: Address) -> Network:
+    """The usual network around it."""
+    return ip_network(f"{address}/{24 if address.version == 4 else 64}", strict=False)
 
 
 def _domain(name: str | None) -> str | None:
