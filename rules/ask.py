@@ -258,7 +258,7 @@ def _behind_balancer(site: Site, question: Question, case: _Case) -> Iterator[st
 
 def _rows_held_back(site: Site, question: Question, case: _Case) -> Iterator[tuple[Path, Leg]]:
     for row in site.paths:
-        for leg in row.off_legs:
+        for leg in (*row.off_legs, *row.foreign_legs):
             ends = case.source.number in leg.sources and case.destination.number in leg.destinations
             if not row.applies and ends and leg.transport == question.transport and _holds(leg, question.port):
                 yield row, leg

@@ -177,19 +177,55 @@ def _explain_path(path: Path, row: Row | None, endpoints: Endpoints) -> str:
         lines += [_paragraph(path.purpose[0].upper() + path.purpose[1:] + "."), ""]
     if not path.applies:
         lines.append(_hanging("why not:     ", path.why))
-    lines += _path_lines(path.position, path.source, path.destination, path.initiator)
-    if not path.legs:
+    if path.legs:
+        lines += _ways(path, endpoints)
+    elif row is not None and len(row.legs) > 1:
+        lines += _row_ways(row)
+    else:
         ports = ", ".join(str(port) for port in _ports_of(path))
+        lines += _path_lines(path.position, path.source, path.destination, path.initiator)
         lines.append(f"on the wire: {' '.join((path.transport, ports)).strip()}, {path.service}")
-    lines += dict.fromkeys(_wire(leg) for leg in path.legs)
-    for label, members in (
-        ("from here:   ", [leg.sources for leg in path.legs]),
-        ("to here:     ", [leg.destinations for leg in path.legs]),
-    ):
-        here = _own_addresses(members, endpoints)
-        if here:
-            lines.append(_hanging(label, here))
     return "\n".join(lines + ([] if row is None else _row_lines(row)) + _document_lines(row)) + "\n"
+
+
+def _ways(path: Path, endpoints: Endpoints) -> list[str]:
+    """What a firewall's rules are written from: the ends of each way with what is allowed between just these. Pools
+    that differ in nothing but their addresses stand together."""
+    by_ends: dict[tuple[tuple[str, str], frozenset[int], frozenset[int]], list[Leg]] = {}
+    for leg in path.legs:
+        by_ends.setdefault((leg.between, frozenset(leg.sources), frozenset(leg.destinations)), []).append(leg)
+    ways: dict[tuple[tuple[str, str], tuple[str, ...]], list[Leg]] = {}
+    for (between, _, _), legs in by_ends.items():
+        ways.setdefault((between, tuple(dict.fromkeys(map(_wire, legs)))), []).extend(legs)
+    blocks = []
+    for (between, wires), legs in ways.items():
+        block = [*_path_lines(path.position, *between, path.initiator), *wires]
+        for label, members in (
+            ("from here:   ", [leg.sources for leg in legs]),
+            ("to here:     ", [leg.destinations for leg in legs]),
+        ):
+            here = _own_addresses(members, endpoints)
+            if here:
+                block.append(_hanging(label, here))
+        blocks.append(block)
+    return _apart(blocks)
+
+
+def _row_ways(row: Row) -> list[str]:
+    """The same, without a site: in the words of the table."""
+    ways: dict[tuple[str, str], list[str]] = {}
+    for leg in row.legs:
+        text = f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}"
+        text += f"; from ports {', '.join(str(p) for p in leg.source_ports)}" if leg.source_ports else ""
+        ways.setdefault(shown_ends(leg), []).append(text)
+    return _apart(
+        [[*_path_lines(row.position, *ends, row.initiator), *dict.fromkeys(wires)] for ends, wires in ways.items()]
+    )
+
+
+def _apart(blocks: list[list[str]]) -> list[str]:
+    """Several ways of one row, a blank line after each; a lone one runs on."""
+    return blocks[0] if len(blocks) == 1 else [line for block in blocks for line in (*block, "")]
 
 
 def _wire(leg: Leg) -> str:
@@ -212,11 +248,7 @@ def _explain_row(row: Row) -> str:
     lines = [f"{row.id}: allowed path" + (", off unless the site names it" if row.optional else ""), ""]
     if row.purpose:
         lines += [_paragraph(row.purpose[0].upper() + row.purpose[1:] + "."), ""]
-    for leg in row.legs:
-        lines += _path_lines(row.position, *shown_ends(leg), row.initiator)
-        lines.append(f"on the wire: {leg.transport} {', '.join(str(p) for p in leg.ports)}, {leg.service}")
-        if leg.source_ports:
-            lines.append(f"from ports:  {', '.join(str(p) for p in leg.source_ports)}")
+    lines += _row_ways(row)
     return "\n".join(lines + _row_lines(row) + _document_lines(row)) + "\n"
 
 

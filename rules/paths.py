@@ -43,6 +43,7 @@ class Leg:
     accepted: frozenset[int]  # numbers of services that confirm it; empty = it asks for none
     source_role: str | None
     destination_role: str | None
+    between: tuple[str, str] = ("", "")  # words of the ends, as a list shows them
     alone: bool = True  # by itself enough to make a flow worth judging
     local: bool = False
     until: int | None = None  # the row fits while at most this many instants have passed
@@ -107,6 +108,7 @@ class Path:
     why: str  # why it applies or does not
     legs: tuple[Leg, ...]  # empty unless it applies
     off_legs: tuple[Leg, ...] = ()  # of a row that a switch of the site holds back
+    foreign_legs: tuple[Leg, ...] = ()  # of a row of other products: nothing listens there, but a question may mean it
     purpose: str = ""
     documents: tuple[str, ...] = ()
 
@@ -144,14 +146,18 @@ def _row_path(reach: Reach, row: Row) -> Path:
     topology = reach.topology
     legs: list[Leg] = []
     off: list[Leg] = []
+    foreign: list[Leg] = []
     reasons: list[str] = []
     for pool in _pools(topology, row):
+        whole = held_back(topology, row, row, pool)  # what holds the row back is no matter of its parts
         for part in row.parts or (row,):
             hold = held_back(topology, row, part, pool)
             if hold is not None:
-                reasons.append(hold.why)
+                reasons.append((whole or hold).why)
                 if hold.listens:
                     off.extend(_resolve(reach, row, part, pool))
+                elif hold.other_product:
+                    foreign.extend(_resolve(reach, row, part, pool))
                 continue
             found = list(_resolve(reach, row, part, pool))
             if not found:
@@ -171,6 +177,7 @@ def _row_path(reach: Reach, row: Row) -> Path:
         why=(row.purpose or "listed") if legs else "; ".join(dict.fromkeys(reasons)) or "no Edge pool is declared",
         legs=tuple(legs),
         off_legs=tuple(off),
+        foreign_legs=tuple(foreign),
         purpose=row.purpose,
         documents=row.documents,
     )
@@ -178,7 +185,11 @@ def _row_path(reach: Reach, row: Row) -> Path:
 
 def _either(words: Iterable[str]) -> str:
     """The ends of a row of several shapes, each once."""
-    return " or ".join(dict.fromkeys(SHOWN.get(word, word) for word in words))
+    return " or ".join(dict.fromkeys(map(_shown, words)))
+
+
+def _shown(word: str) -> str:
+    return SHOWN.get(word, word)
 
 
 def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterator[Leg]:
@@ -201,6 +212,7 @@ def _resolve(reach: Reach, row: Row, part: Row, pool: EdgePool | None) -> Iterat
                     accepted=_accepted(SERVICE_KINDS[spec.service]),
                     source_role=_ROLE_OF_WORD.get(spec.source, spec.source),
                     destination_role=_ROLE_OF_WORD.get(spec.destination, spec.destination),
+                    between=(_shown(spec.source), _shown(spec.destination)),
                     alone=row.alone,
                     behind_balancer=BEHIND_LB in row.needs,
                     shared=pool is not None and _shared(spec, pool, ports, reach.topology),
@@ -346,6 +358,7 @@ def _of_one_pool(source: Endpoint, destination: Endpoint) -> bool:
 def _local_path(reach: Reach, entry: LocalPath, order: int, instants: tuple[int, ...]) -> Path:
     number = transport_number(entry.transport)
     sources, destinations = reach.select(entry.source), reach.select(entry.destination)
+    between = _named(entry.source), _named(entry.destination)
     legs: tuple[Leg, ...] = ()
     why = entry.reason or "a path of this site"
     if number is None:
@@ -367,6 +380,7 @@ def _local_path(reach: Reach, entry: LocalPath, order: int, instants: tuple[int,
                 accepted=_local_accepted(entry.service),
                 source_role=_role_selected(entry.source),
                 destination_role=_role_selected(entry.destination),
+                between=between,
                 local=True,
                 until=None if end is None else instants.index(end),
             ),
@@ -374,8 +388,8 @@ def _local_path(reach: Reach, entry: LocalPath, order: int, instants: tuple[int,
     return Path(
         id=entry.id,
         position="local",
-        source=", ".join(selector.name for selector in entry.source),
-        destination=", ".join(selector.name for selector in entry.destination),
+        source=between[0],
+        destination=between[1],
         transport=entry.transport,
         ports=entry.ports,
         service=entry.service or "any",
@@ -392,6 +406,10 @@ def _local_accepted(service: str | None) -> frozenset[int]:
     if service is None:
         return frozenset()
     return _accepted(SERVICE_KINDS.get(service, (service,)))
+
+
+def _named(selectors: tuple[Selector, ...]) -> str:
+    return ", ".join(selector.name for selector in selectors)
 
 
 def _role_selected(selectors: tuple[Selector, ...]) -> str | None:

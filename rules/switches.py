@@ -31,6 +31,7 @@ class Hold:
 
     why: str
     listens: bool
+    other_product: bool = False
 
 
 def held_back(topology: Topology, row: Row, part: Row, pool: EdgePool | None) -> Hold | None:
@@ -43,7 +44,7 @@ def held_back(topology: Topology, row: Row, part: Row, pool: EdgePool | None) ->
         return Hold(f"belongs to the {_PLANS[row.plan]} plan", listens=False)
     product = pool.product if pool is not None else topology.product
     if product not in part.products and part.id != OTHER_FE:
-        return Hold(f"not with {product}", listens=False)
+        return Hold(f"not with {product}", listens=False, other_product=True)
     for other in table().replacements(row.id):
         if other.plan is not None and follows(other, pool):
             return Hold(f"{other.id} takes its place in the {_PLANS[other.plan]} plan", listens=True)

@@ -63,6 +63,13 @@ def test_a_trace_says_what_a_firewall_engineer_asks_next() -> None:
     assert "source port (50000-59999)" in source
 
 
+def test_a_row_of_another_product_is_named() -> None:
+    """Path document 2.5: media of inside servers straight to the node is stated for Lync Server 2013 alone."""
+    question = put({"from": "fe01.contoso.net", "to": "172.25.33.10", "port": 3478, "transport": "udp"})
+    trace = "\n".join(ask(variant("behind-2015"), question).trace)
+    assert "int-hlb-node-av-udp would allow it but does not apply: not with sfb-2015" in trace
+
+
 def test_a_pool_is_asked_at_the_addresses_that_rows_lead_to() -> None:
     """Of the Director pool's name its members on the SIP port and its virtual address on the web's."""
     sip = told(**{"from": "edge-int", "to": "dirpool01.contoso.net", "port": 5061})

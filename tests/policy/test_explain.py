@@ -13,6 +13,7 @@ from reports.policy_tables import policy_csv, policy_markdown
 from rules.catalogue import RULE_IDS
 from rules.components import PortRange
 from rules.explain import policy_explain, policy_list
+from rules.load import read
 from rules.reach import WEB_WORDS, WORDS
 from rules.rows import table
 from rules.site_policy import LocalPath, Policy, RuleSeverity, Selector
@@ -21,7 +22,7 @@ from rules.words import MEANT
 from tests.policy.flows import contoso
 from tests.policy.test_paths import LYNC_2013
 from tests.policy.variants import site
-from tests.topology.plans import contoso_as
+from tests.topology.plans import contoso_as, contoso_text
 
 
 def test_list_has_the_promised_shape() -> None:
@@ -111,6 +112,30 @@ def test_a_row_of_several_shapes_names_all_its_ends() -> None:
     assert leg["source"] == "balancer"
     assert leg["destination"] == "edge-ext-access or edge-ext-webconf or edge-ext-av"
     assert sorted(leg["ports"]) == [443, 3478, 5061, 5269]
+
+
+def test_an_explanation_pairs_ends_and_ports() -> None:
+    """Path document 2.5: the access address looks up and fetches revocation lists, the A/V address sends media; a
+    firewall's rules need each with its own ports."""
+    text = policy_explain("ext-hlb-node-outbound", site("behind"))
+    blocks = text.split("\n\n")
+    access, media = (next(b for b in blocks if f"from:        edge-ext-{end} " in b) for end in ("access", "av"))
+    assert {"on the wire: tcp 80, http", "on the wire: udp 53, dns"} <= set(access.splitlines())
+    assert not {"3478", "media"} & set(access.replace(",", " ").split())
+    assert "on the wire: udp 3478, turn; from ports 3478, 50000-59999" in media.splitlines()
+    assert not {"dns", "http"} & set(media.split())
+    assert "203.0.113.3" in media.partition("from here:")[2]
+    in_words = policy_explain("ext-hlb-node-outbound")
+    assert in_words.count("from:        edge-ext-access ") == 1
+    assert "on the wire: udp 3478, turn; from ports av.udp_port, av.range" in in_words
+
+
+def test_what_holds_a_row_back_is_not_what_holds_back_its_parts() -> None:
+    """The balancer's leg is for all products; that a row at virtual addresses is not with sfb-2015 is no reason."""
+    hlb = contoso_text("hlb").replace("product: lync-2013\n", "product: sfb-2015\n")
+    paths = {path["id"]: path for path in policy_list(read(hlb.encode(), "hlb.yaml"))["paths"]}
+    assert paths["ext-hlb-leg"]["why"] == "no sensor is declared `behind_lb`"
+    assert paths["int-hlb-node-av-udp"]["why"] == "not with sfb-2015"
 
 
 def test_rules_that_the_file_answers_have_their_papers() -> None:
