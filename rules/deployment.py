@@ -23,6 +23,9 @@ MAX_SERVERS: Final = 100
 MAX_PORTS: Final = 200
 """Ports of one service, interfaces of one machine; the Edge service has 13 and four."""
 
+MAX_DOMAINS: Final = 5_000
+"""SIP domains. Each has its name in five places of a draft, and more of them make one that is too large to be read."""
+
 _SITES: Final = frozenset({"CentralSite", "RemoteSite", "BranchSite"})
 
 Key = Hashable
@@ -282,7 +285,8 @@ class _Reader:
         found = []
         for group in self.top.all("InternalDomains"):
             default = (group.get("DefaultDomain") or "").lower()
-            names = [name.lower() for domain in group.all("InternalDomain") if (name := domain.get("Name"))]
+            domains = self._few(group.all("InternalDomain"), MAX_DOMAINS, "SIP domains")
+            names = [name.lower() for domain in domains if (name := domain.get("Name"))]
             found += sorted(names, key=lambda name: name != default)  # stable: the default one moves to the front
         return tuple(dict.fromkeys(found))
 
@@ -317,9 +321,10 @@ class _Reader:
         )
 
     def _few(self, found: list[Element], most: int, what: str) -> list[Element]:
-        """All of them, or a fault: everything on a server is compared with everything else there."""
+        """All of them, or a fault: what is on one server is compared with everything else there, and a draft must stay
+        one that can be read."""
         if len(found) > most:
-            self.faults.add(found[most].mark, f"too many {what}", f"at most {most}")
+            self.faults.add(found[most].mark, f"too many {what}", f"at most {most:,}")
         return found[:most]
 
     @staticmethod

@@ -9,6 +9,7 @@ inside the document are told as doubts; only what cannot be written down at all 
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from rules.components import Address
 from rules.deployment import Deployment, DeploymentFaults, Service, read, true
 from rules.document import show
 from rules.draft import TODO, Draft, one_or_list, several, word
+from rules.draft_faults import doubt_what_is_refused
 from rules.imported import BRANCH, DIRECTOR, EDGE, FRONT_END, MEDIATION, OFFICE, Imported
 from rules.imported_edge import ACCESS, AV, AV_AUTH, SKYPE_SEARCH, WEBCONF, XMPP, EdgePools
 from rules.xml_tree import Element
@@ -39,6 +41,7 @@ def import_topology(data: bytes, name: str) -> Draft:
     draft = _Import(deployment).draft_from(name)
     if deployment.faults.found:
         raise DeploymentFaults(deployment.faults.sorted())
+    doubt_what_is_refused(draft)
     return draft
 
 
@@ -77,7 +80,7 @@ class _Import:
 
     def _head(self) -> dict[int, str]:
         """Returns the product of each Edge pool, by cluster."""
-        draft, domains = self.draft, self._domains()
+        draft, domains = self.draft, self._domains
         draft.put(0, "edgewarden: 1")
         if domains:
             draft.assume(0, "the organization is called by its default SIP domain; the document has no name of it")
@@ -102,6 +105,7 @@ class _Import:
             draft.put(0, "sites: [" + ", ".join(f"{{name: {word(name)}}}" for name in self.sites.values()) + "]")
         return products
 
+    @cached_property
     def _domains(self) -> list[str]:
         element = self.deployment.element.first("InternalDomains") or self.deployment.element
         return [self.imported.host(name, element, "Name") for name in self.deployment.domains]
@@ -183,7 +187,7 @@ class _Import:
             host = _host(url.url)
             if host and url.component in ("Meet", "Dialin"):
                 found.append((None, self.imported.host(host, url.element, "ActiveUrl")))
-        found += [(None, f"lyncdiscover.{domain}") for domain in self._domains() if domain != TODO]
+        found += [(None, f"lyncdiscover.{domain}") for domain in self._domains if domain != TODO]
         hosts: dict[str, int | None] = {}
         for cluster, host in found:
             hosts.setdefault(host, cluster)
@@ -287,7 +291,7 @@ class _Import:
     # --- names, partners, the rest -----------------------------------------------------------------------------------
 
     def _names(self) -> None:
-        draft, domains = self.draft, [domain for domain in self._domains() if domain != TODO]
+        draft, domains = self.draft, [domain for domain in self._domains if domain != TODO]
         urls: dict[str, list[str]] = {}
         for key, component in _SIMPLE.items():
             for url in self.deployment.simple_urls:

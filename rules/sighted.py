@@ -14,6 +14,7 @@ from typing import Final
 
 from rules.components import Address
 from rules.draft import TODO, Draft, one_or_list, several, word
+from rules.draft_faults import doubt_what_is_refused
 from rules.sighted_roles import CLS_PORTS, LEAST_FLOWS, WEB_NAMES, Pool, Roles, order
 from rules.sightings import Sighting, Sightings
 from rules.topology import is_private
@@ -26,7 +27,9 @@ Seen = dict[Address, list[Sighting]]
 
 def draft_from(sightings: Sightings, captures: Sequence[str]) -> Draft:
     """captures: as they were named, for the first line."""
-    return _Sighted(sightings).draft_from(captures)
+    draft = _Sighted(sightings).draft_from(captures)
+    doubt_what_is_refused(draft)
+    return draft
 
 
 class _Sighted:

@@ -13,7 +13,7 @@ import pytest
 
 from monitor.cli import main
 from rules.components import Address, PortRange, Translated
-from rules.deployment import DeploymentFaults
+from rules.deployment import MAX_DOMAINS, DeploymentFaults
 from rules.deployment import read as read_deployment
 from rules.draft import Draft
 from rules.importer import import_topology
@@ -256,6 +256,37 @@ def test_an_interface_without_a_service_is_told() -> None:
         "edge01.perimeter.contoso.com: internal interface 2 (192.0.2.99) has no port of its services: of this file it "
         "is under `zones` alone"
     ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("<Name>Contoso-Branch</Name>", "<Name>Contoso-HQ</Name>", 'site "Contoso-HQ" is declared twice'),
+        ("edge11.perimeter", "edgepool01.perimeter", '"edgepool01.perimeter.contoso.com" is declared twice'),
+        ('Fqdn="edge02.', 'Fqdn="edge01.', '"edge01.perimeter.contoso.com" is declared twice'),
+        (INSIDE.format(12), INSIDE.format(11), "192.0.2.11 already belongs to edge01.perimeter.contoso.com"),
+        ("<Name>Contoso-HQ</Name>", f"<Name>{'A' * 2000}</Name>", "at most 1000 characters"),
+        ("<Name>Contoso-HQ</Name>", "<Name>HQ\u202e</Name>", "without character U+202E"),
+    ],
+    ids=["sites", "pools", "servers", "addresses", "long name", "direction mark"],
+)
+def test_what_no_topology_may_say_is_told_with_the_draft(old: str, new: str, told: str) -> None:
+    """It is in the document, so the draft has it; `topology check` would refuse it once the TODO are filled in."""
+    draft = drafted(PUBLISHED, (old, new))
+    refused = [sentence for sentence in draft.doubts if "will be refused" in sentence]
+    assert any(told in sentence for sentence in refused), draft.doubts
+    with pytest.raises(TopologyFaults) as raised:
+        filled(draft)
+    lines = {f"line {fault.line} of this draft" for fault in raised.value.faults}
+    assert lines == {sentence.partition(" will")[0] for sentence in refused}
+    assert "\u202e" not in draft.text
+
+
+def test_a_draft_that_no_file_could_hold_is_refused_at_once() -> None:
+    domains = "".join(f'<InternalDomain Name="d{number}.example"/>' for number in range(MAX_DOMAINS))
+    with pytest.raises(DeploymentFaults) as raised:
+        drafted(PUBLISHED, ("</InternalDomains>", f"{domains}</InternalDomains>"))
+    assert "too many SIP domains (at most 5,000)" in str(raised.value)
 
 
 def test_sites_that_are_not_there_are_told() -> None:
