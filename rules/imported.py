@@ -85,3 +85,10 @@ class Imported:
                 message = f"{show(text)} is no host's address"
                 self.faults.add(element.at(attribute), message, "the IPv4 or IPv6 address of an interface")
         return list(dict.fromkeys(found))
+
+
+def moved(*values: tuple[object, object, str]) -> str:
+    """Of (value, default, key): which values that the document has are not those by default, which are kept beside
+    them. None is a value that it does not have."""
+    told = [f"{key} {default}" for value, default, key in values if value not in (None, TODO, default)]
+    return "by default " + ", ".join(told) if told else ""

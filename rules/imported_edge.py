@@ -12,7 +12,7 @@ from typing import Final
 from rules.components import Address
 from rules.deployment import Machine, Port, Service
 from rules.draft import TODO, Draft, one_or_list, several, word
-from rules.imported import DIRECTOR, EDGE, FRONT_END, MEDIATION, Imported
+from rules.imported import DIRECTOR, EDGE, FRONT_END, MEDIATION, Imported, moved
 from rules.references import SINGLE_PORTS
 from rules.topology import is_private
 
@@ -44,6 +44,8 @@ _PORTS: Final[dict[str, tuple[tuple[str, str, str, str, tuple[str, ...], int], .
     ),
 }
 """(key, owner, usage, side, protocols, default) of every port of the three services."""
+
+DEFAULT_RANGE: Final = "50000-59999"
 
 _SHARED_NETWORK: Final = 24
 """Both sides of a server inside one /24 (IPv6: /64) are told: the document has no masks."""
@@ -122,7 +124,8 @@ class EdgePools:
             None,
         )
         if replica is not None:
-            put(2, f"management: {{replica_port: {self._number(replica)}}}")
+            listener = self._number(replica)
+            put(2, f"management: {{replica_port: {listener}}}", moved((listener, 4443, "replica_port")))
         put(2, "members:")
         for machine in self.imported.cluster(number).machines:
             self._member(service, machine)
@@ -130,12 +133,19 @@ class EdgePools:
             put(3, f"- {TODO}", "the document has no server in this pool")
 
     def _next_hop(self, service: Service, pool: str) -> str:
-        services = self.imported.deployment.services
-        for number in service.depends:
-            cluster = services[number].cluster
-            known = self.imported.section.get(cluster) if cluster is not None else None
-            if services[number].role == "Registrar" and cluster is not None and known in (DIRECTOR, FRONT_END):
-                return self.imported.name(cluster)
+        services = [self.imported.deployment.services[number] for number in service.depends]
+        found = {
+            registrar.cluster: None
+            for registrar in services
+            if registrar.role == "Registrar"
+            and registrar.cluster is not None
+            and self.imported.section[registrar.cluster] in (DIRECTOR, FRONT_END)
+        }
+        hops = [self.imported.name(cluster) for cluster in found]
+        if len(hops) > 1:
+            self.draft.doubt(2, f"it depends on several registrars, {', '.join(hops)}; the first stands here", pool)
+        if hops:
+            return hops[0]
         self.draft.doubt(2, "it depends on no registrar of a Director or Front End pool: it has no next hop", pool)
         return TODO
 
@@ -154,7 +164,8 @@ class EdgePools:
         parts.append(f"port: {self._number(outside)}")
         if inside is not None:
             parts.append(f"internal_port: {self._number(inside)}")
-        self.draft.put(2, f"xmpp: {{{', '.join(parts)}}}", _moved((outside, 5269, "port"), (inside, 23456, "")))
+        about = moved((outside.port, 5269, "port"), (inside and inside.port, 23456, "internal_port"))
+        self.draft.put(2, f"xmpp: {{{', '.join(parts)}}}", about)
         if outside.number not in {
             port.number for port in service.ports if port.owner == ACCESS and port.side == "External"
         }:
@@ -178,16 +189,21 @@ class EdgePools:
             self.draft.doubt(2, f"the document gives {owner} no public name", pool)
         parts = [f"fqdn: {word(fqdn)}"]
         parts += [f"{name}: {self._number(port)}" for name, port, _ in found if port is not None]
+        written: list[tuple[object, object, str]] = [
+            (port and port.port, default, name) for name, port, default in found
+        ]
         if key == "av":
             relay = _port(service, AV, "MediaCommunication", "External")
             if relay is not None:
-                parts.append(f'range: "{self._range(relay)}"')
+                span = self._range(relay)
+                parts.append(f'range: "{span}"')
+                written.append((span, DEFAULT_RANGE, "range"))
+                if relay.element.get("Range") is None:
+                    self.draft.doubt(2, "the document does not say how many ports the relay has; one stands here", pool)
         names = {port.fqdn for port in service.ports if port.owner == owner and port.side == "External"} - {None}
         if len(names) > 1:
             self.draft.doubt(2, f"{owner} has several public names in the document; the first one stands here", pool)
-        self.draft.put(
-            2, f"{key}: {{{', '.join(parts)}}}", _moved(*((port, default, name) for name, port, default in found))
-        )
+        self.draft.put(2, f"{key}: {{{', '.join(parts)}}}", moved(*written))
 
     def _number(self, port: Port) -> object:
         if port.port is not None:
@@ -297,12 +313,6 @@ def _port(service: Service, owner: str, usage: str, side: str, protocols: tuple[
         ):
             return port
     return None
-
-
-def _moved(*ports: tuple[Port | None, int, str]) -> str:
-    """Which ports are not where they are by default."""
-    moved = [(name, default) for port, default, name in ports if port is not None and port.port != default]
-    return "by default " + ", ".join(f"{name} {default}".strip() for name, default in moved) if moved else ""
 
 
 def _near(one: Address, other: Address) -> bool:

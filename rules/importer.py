@@ -18,7 +18,7 @@ from rules.deployment import Deployment, DeploymentFaults, Service, read, true
 from rules.document import show
 from rules.draft import TODO, Draft, one_or_list, several, word
 from rules.draft_faults import doubt_what_is_refused
-from rules.imported import BRANCH, DIRECTOR, EDGE, FRONT_END, MEDIATION, OFFICE, Imported
+from rules.imported import BRANCH, DIRECTOR, EDGE, FRONT_END, MEDIATION, OFFICE, Imported, moved
 from rules.imported_edge import ACCESS, AV, AV_AUTH, SKYPE_SEARCH, WEBCONF, XMPP, EdgePools
 from rules.xml_tree import Element
 
@@ -177,12 +177,11 @@ class _Import:
                 if host and section in (DIRECTOR, FRONT_END):
                     found.append((number, self.imported.host(host, self._element(service, "ExternalSettings"), "Host")))
             if section == OFFICE:
-                for service in self.imported.on(number, "WacService"):
+                for service in self._external_farms(number):
                     host = _host(service.detail("WacService", "DiscoveryUrl"))
-                    if host and true(service.detail("WacService", "IsExternal")):
-                        found.append(
-                            (number, self.imported.host(host, self._element(service, "WacService"), "DiscoveryUrl"))
-                        )
+                    if host:
+                        element = self._element(service, "WacService")
+                        found.append((number, self.imported.host(host, element, "DiscoveryUrl")))
         for url in self.deployment.simple_urls:
             host = _host(url.url)
             if host and url.component in ("Meet", "Dialin"):
@@ -192,6 +191,11 @@ class _Import:
         for cluster, host in found:
             hosts.setdefault(host, cluster)
         return [(cluster, host) for host, cluster in hosts.items()]
+
+    def _external_farms(self, number: int) -> list[Service]:
+        """Office Web Apps of a cluster that are published."""
+        farms = self.imported.on(number, "WacService")
+        return [service for service in farms if true(service.detail("WacService", "IsExternal"))]
 
     @staticmethod
     def _element(service: Service, name: str) -> Element:
@@ -231,7 +235,12 @@ class _Import:
                     self.draft.assume(0, "a registrar without users of its own is a survivable branch appliance")
                 self.draft.put(0, f"{section}:")
             for number in numbers:
-                self.draft.put(1, f"- fqdn: {word(self.imported.name(number))}")
+                name = self.imported.name(number)
+                self.draft.put(1, f"- fqdn: {word(name)}")
+                urls = [service.detail("WacService", "DiscoveryUrl") for service in self._external_farms(number)]
+                if section == OFFICE and not all(map(_host, urls)):
+                    told = "it is published, yet its DiscoveryUrl names no host: add that to `publishes`"
+                    self.draft.doubt(2, told, name)
                 self.draft.put(2, f"address: {self._address(number, None)}")
 
     def _pool(self, section: str, number: int) -> None:
@@ -268,13 +277,15 @@ class _Import:
             host = service.detail(element, "Host")
             if host:
                 parts.append(f"{key}: {word(self.imported.host(host, self._element(service, element), 'Host'))}")
-        for key, protocol in (("external_https", "Https"), ("external_http", "Http")):
+        written: list[tuple[object, object, str]] = []
+        for key, protocol, default in (("external_https", "Https", 4443), ("external_http", "Http", 8080)):
             for port in service.ports:
                 if (port.owner, port.side, port.protocol) == ("OCSWebSite", "External", protocol) and port.port:
                     parts.append(f"{key}: {port.port}")
+                    written.append((port.port, default, key))
                     break
         if parts:
-            self.draft.put(2, f"web: {{{', '.join(parts)}}}")
+            self.draft.put(2, f"web: {{{', '.join(parts)}}}", moved(*written))
             if not lone:
                 self.draft.todo(2, "web.vip: the balancer's address; without one the pool is addressed on its servers")
 

@@ -199,6 +199,24 @@ def test_a_public_address_that_is_private() -> None:
     assert any("10.45.16.24 is a private one" in sentence for sentence in draft.doubts)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('Port="50000" Protocol="TcpOrUdp"', 'Port="40000" Protocol="TcpOrUdp"', "by default range 50000-59999"),
+        ('Port="4443" Protocol="Https" UrlPath="/" AuthorizesRequests="false" />',
+         'Port="4444" Protocol="Https" UrlPath="/" AuthorizesRequests="false" />', "by default replica_port 4443"),
+        ('Port="4443" Protocol="Https" UrlPath="/" AuthorizesRequests="false" ConfiguredPort="443"',
+         'Port="5443" Protocol="Https" UrlPath="/" AuthorizesRequests="false" ConfiguredPort="443"',
+         "by default external_https 4443"),
+        ('Port="23456"', 'Port="23457"', "by default internal_port 23456"),
+    ],
+)  # fmt: skip
+def test_both_values_of_what_was_moved_are_kept(old: str, new: str, told: str) -> None:
+    """Topology XML, 7.12: so that findings can say what is not where it is by default."""
+    assert told not in drafted(PUBLISHED).text
+    assert told in drafted(PUBLISHED, (old, new)).text
+
+
 def test_ports_moved_from_their_defaults() -> None:
     draft = drafted(PUBLISHED, ('Port="8057" Protocol="Mtls"', 'Port="8157" Protocol="Mtls"'))
     assert filled(draft).edge_pools[0].webconf.internal_port == 8157
@@ -214,6 +232,12 @@ END = """
         <ClusterId SiteId="2" Number="2" />"""
 
 
+SECOND = """
+        </Dependency>
+        <Dependency Usage="Default">
+          <ServiceId SiteId="1" RoleName="Registrar" Instance="2" />"""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -226,10 +250,17 @@ END = """
         ('Usage="SipClient" InterfaceSide="External" InterfaceNumber="1" Port="5061" Protocol="Tls"',
          'Usage="SipServer" InterfaceSide="External" InterfaceNumber="1" Port="5061" Protocol="Tls"',
          "only one Edge pool may be published for federation"),
+        (REGISTRAR.format(1) + END, REGISTRAR.format(1) + SECOND + END,
+         "edge11.perimeter.contoso.com: it depends on several registrars, se11.branch.contoso.com, "
+         "dirpool01.corp.contoso.com; the first stands here"),
+        (' Range="10000"', "", "does not say how many ports the relay has; one stands here"),
+        ('DiscoveryUrl="https://wac01.corp.contoso.com/hosting/discovery/" IsExternal="false"',
+         'DiscoveryUrl="::::" IsExternal="true"',
+         "wac01.corp.contoso.com: it is published, yet its DiscoveryUrl names no host"),
         ('<SqlInstanceId Name="rtc">\n          <ClusterId SiteId="2" Number="1" />',
          '<SqlInstanceId Name="rtc">\n          <ClusterId SiteId="2" Number="7" />', "is installed on no cluster"),
     ],
-    ids=["next hop", "interface", "subnet", "port", "federation", "installed on"],
+    ids=["next hop", "interface", "subnet", "port", "federation", "registrars", "range", "farm", "installed on"],
 )  # fmt: skip
 def test_contradictions_are_told(old: str, new: str, told: str) -> None:
     draft = drafted(PUBLISHED, (old, new))
