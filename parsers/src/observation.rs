@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Mutual, Service, Side, StartTls};
+use crate::flow::continued::Opener;
 use crate::flow::record::{Answered, End, Initiator, Part, Record, Tunnel};
 use crate::flow::table::Flow;
 use crate::tables::Tables;
@@ -252,6 +253,13 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
 }
 
 impl Seen {
+    pub fn opener(&self) -> Opener {
+        Opener {
+            side: self.source,
+            initiator: self.initiator,
+        }
+    }
+
     /// The flow's row; its observation's number is the caller's to set.
     pub fn record(&self, flow: &Flow, baggage: Baggage) -> Record {
         let Seen { source, ended, .. } = *self;
@@ -309,7 +317,8 @@ fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | SCTP)
 }
 
-/// Who opened: SYN, then bytes that tell, then the listener, then the first sender.
+/// Who opened: SYN, then bytes that tell, of this flow or of the one that it goes on with, then the listener, then the
+/// first sender: of all packets between the two, so where it goes on with another flow that one's.
 /// `sure`: the first sender is believed where packets have no say of their own.
 fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
@@ -318,10 +327,17 @@ fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.facts.opener {
         return (side, Initiator::Handshake);
     }
+    let before = flow.continues.map(|before| (before.side, before.initiator));
+    if let Some((side, Initiator::Handshake)) = before {
+        return (side, Initiator::Handshake);
+    }
     match listens {
         (true, false) => return (Side::B, Initiator::Listener),
         (false, true) => return (Side::A, Initiator::Listener),
         _ => {}
+    }
+    if let Some(before) = before {
+        return before;
     }
     let sure = sure && matches!(flow.key.protocol(), UDP | 1 | 58);
     (Side::A, if sure { Initiator::FirstSure } else { Initiator::First })

@@ -189,11 +189,12 @@ def _tcp(tcp: Tcp, how: str, said: Iterable[Turn]) -> None:
 
 def write(flows: Iterable[tuple[Expectation, list[Frame]]], position: str, path: Path) -> None:
     """A capture of the flows at one position."""
-    chosen = sorted(
-        (frame for expected, sent in flows if expected.position == position for frame in sent),
-        key=lambda frame: frame.time,
-    )
+    pcap((frame for expected, sent in flows if expected.position == position for frame in sent), path)
+
+
+def pcap(frames: Iterable[Frame], path: Path) -> None:
+    """A capture of these frames in the order of time."""
     with PcapWriter(str(path), linktype=1) as writer:
         writer.write_header(Ether())
-        for frame in chosen:
+        for frame in sorted(frames, key=lambda frame: frame.time):
             writer.write_packet(frame.octets, sec=frame.time // MICRO, usec=frame.time % MICRO)

@@ -12,6 +12,7 @@ use crate::certificate::Certificates;
 use crate::classify::{Heard, Piece as StreamPiece, Shared};
 use crate::community_id::icmp_ports;
 use crate::flow::budget::{Budget, PAGE};
+use crate::flow::continued::Continued;
 use crate::flow::duplicate::Duplicates;
 use crate::flow::key::Key;
 use crate::flow::record::Record;
@@ -38,6 +39,8 @@ pub(super) struct Core {
     pub certificates: Certificates,
     /// Flows that hold buffers, oldest first.
     undecided: VecDeque<(u32, u32)>,
+    /// Who opened flows over UDP that have ended.
+    continued: Continued,
     /// By link type; none = every packet is wanted.
     pub(super) filters: Vec<(u16, Program)>,
     pub ended: Vec<Record>,
@@ -86,6 +89,7 @@ impl Core {
             duplicates: Duplicates::default(),
             certificates: Certificates::default(),
             undecided: VecDeque::new(),
+            continued: Continued::default(),
             filters: Vec::new(),
             ended: Vec::new(),
             observations: Observations::new(observation::LIMIT),
@@ -225,8 +229,10 @@ impl Core {
         flow.tunnels = share.tunnels.iter().copied().collect();
         flow.capture = first.capture;
         flow.frame = first.frame;
-        if share.key.protocol() == 6 {
-            flow.tcp = Some(Box::default());
+        match share.key.protocol() {
+            6 => flow.tcp = Some(Box::default()),
+            17 => flow.continues = self.continued.opener(&flow.key, flow.a_is_low, first.time),
+            _ => {}
         }
         flow.join = self.limits.joins.then(Box::default);
         flow.left = self.live.as_mut().map(Live::open);
@@ -407,6 +413,9 @@ impl Core {
                 ended: true,
             },
         );
+        if flow.key.protocol() == 17 && !self.closing {
+            self.continued.keep(&flow, seen.opener());
+        }
         let baggage = Baggage::of_ended(&mut flow);
         let mut record = seen.record(&flow, baggage);
         record.observation = self.observations.number(seen.tuple);

@@ -3,6 +3,7 @@
 
 pub mod budget;
 mod buffers;
+pub mod continued;
 pub mod duplicate;
 mod holes;
 pub mod join;

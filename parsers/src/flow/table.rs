@@ -8,6 +8,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::continued::Opener;
 use super::join::Join;
 use super::key::Key;
 use super::tcp::Connection;
@@ -76,6 +77,8 @@ pub struct Flow {
     /// An unreachable was sent to that side.
     pub unreachable: [bool; 2],
     pub icmp_type: u8,
+    /// Of the conversation that it goes on with after its idle limit.
+    pub continues: Option<Opener>,
     pub tcp: Option<Box<Connection>>,
     pub facts: Facts,
     pub conversation: Conversation,
@@ -107,6 +110,7 @@ impl Flow {
             snaplen_cut: false,
             unreachable: [false; 2],
             icmp_type: 0,
+            continues: None,
             tcp: None,
             facts: Facts::default(),
             conversation: Conversation::default(),
