@@ -49,10 +49,16 @@ def several(values: Iterable[object]) -> str:
 class Draft:
     def __init__(self, rest: str) -> None:
         self.rest = rest  # what `unused` are, in a few words
+        self.head: list[str] = []  # says what a TODO is, and is none
         self.lines: list[str] = []
         self.assumptions: list[str] = []
         self.doubts: list[str] = []  # what contradicts itself or looks wrong
         self.unused: list[str] = []  # what the source says beyond this file
+
+    def begin(self, *sentences: str) -> None:
+        """The first lines: what this is and what to do with it."""
+        for sentence in sentences:
+            self.head += _comment(0, sentence)
 
     def put(self, depth: int, text: str, about: str = "") -> None:
         """A line of YAML, two spaces for each step of depth, with a comment behind it where it fits."""
@@ -76,15 +82,7 @@ class Draft:
 
     def say(self, depth: int, text: str) -> None:
         """A comment of its own, as many lines as it takes."""
-        start = "  " * depth + "# "
-        self.lines += textwrap.wrap(
-            _one_line(text),
-            WIDTH,
-            initial_indent=start,
-            subsequent_indent=start + "  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        self.lines += _comment(depth, text)
 
     def assume(self, depth: int, text: str) -> None:
         self.assumptions.append(text)
@@ -108,4 +106,16 @@ class Draft:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
+        return "\n".join([*self.head, *self.lines]) + "\n"
+
+
+def _comment(depth: int, text: str) -> list[str]:
+    start = "  " * depth + "# "
+    return textwrap.wrap(
+        _one_line(text),
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=start + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

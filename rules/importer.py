@@ -61,8 +61,10 @@ class _Import:
             hint = "a topology with a service EdgeServer: without Edge Servers there is nothing to audit"
             deployment.faults.add(deployment.element.mark, "no Edge Server in this topology", hint)
             return draft
-        draft.say(0, f"Topology for Edgewarden, imported from {show(name)}.")
-        draft.say(0, "Fill in each TODO and read each `assumed`, then run `edgewarden topology check`.")
+        draft.begin(
+            f"Topology for Edgewarden, imported from {show(name)}.",
+            "Fill in each TODO and read each `assumed`, then run `edgewarden topology check`.",
+        )
         for sentence in deployment.dangling:
             draft.doubt(0, sentence)
         products = self._head()

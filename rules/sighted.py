@@ -41,8 +41,10 @@ class _Sighted:
 
     def draft_from(self, captures: Sequence[str]) -> Draft:
         draft, roles = self.draft, self.roles
-        draft.say(0, "Topology for Edgewarden, drafted from " + ", ".join(word(capture) for capture in captures) + ".")
-        draft.say(0, "It holds what was seen, no more. Fill in each TODO, then run `edgewarden topology check`.")
+        draft.begin(
+            "Topology for Edgewarden, drafted from " + ", ".join(word(capture) for capture in captures) + ".",
+            "It holds what was seen, no more. Fill in each TODO, then run `edgewarden topology check`.",
+        )
         if self.all.left_out:
             draft.doubt(0, f"{self.all.left_out:,} flows came after the limit of conversations and were not looked at")
         if not (roles.internal or roles.access or roles.av):

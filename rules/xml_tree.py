@@ -40,6 +40,7 @@ _ENCODINGS: Final = {
     "windows-1252": "cp1252",
 }
 _DECLARED: Final = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_WEB_PAGE: Final = re.compile(r"<!doctype\s+html\b", re.IGNORECASE)
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
 _WHOLE: Final = (
     "the whole document as it was exported; a console wraps and cuts lines: write it with `Out-File -Width 4096`"
@@ -102,6 +103,10 @@ def parse(data: bytes, faults: Faults) -> Element | None:
         faults.add(Mark(1, 1), "no XML in the file", _WHOLE)
         return None
     before = text[:start]
+    if _WEB_PAGE.match(text, start):
+        hint = "the XML itself, not a page that shows it or asks for a password"
+        faults.add(_place(before), "the document is a web page, HTML", hint)
+        return None
     return _Builder(faults, before.count("\n"), start - (before.rfind("\n") + 1)).read(text[start:])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import (
@@ -77,7 +78,7 @@ def add(commands: Any) -> None:
         "the topology file. What the XML cannot know is TODO in it; what was assumed is told, there and here.",
         example="edgewarden topology import contoso.tbxml --output topology.yaml",
     )
-    imported.add_argument("file", metavar="FILE", help="the XML, in UTF-8 or UTF-16")
+    imported.add_argument("file", metavar="FILE", help="the XML, in UTF-8 or UTF-16; - reads standard input")
     add_draft_output(imported, "the draft")
     new = command(
         groups,
@@ -158,7 +159,10 @@ def run_import(arguments: argparse.Namespace, messages: Messages) -> int:
     from rules.xml_tree import MAX_BYTES
 
     try:
-        draft = import_topology(content(arguments.file, "deployed topology", MAX_BYTES), arguments.file)
+        if arguments.file == "-":
+            draft = import_topology(sys.stdin.buffer.read(MAX_BYTES + 1), "standard input")
+        else:
+            draft = import_topology(content(arguments.file, "deployed topology", MAX_BYTES), arguments.file)
     except FileUnreadable as error:
         raise OperatorMistake(visible(str(error))) from None
     except DeploymentFaults as error:

@@ -4,7 +4,9 @@ number, `Range` counts ports, a configured address stands in front of the transl
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -372,6 +374,28 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["topology", "import", "--quiet", str(FOLDER / "contoso-topology.xml")]) == 0
     out, err = capfd.readouterr()
     assert "fqdn: edgepool01.perimeter.contoso.com" in out
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PUBLISHED)))
+    assert main(["topology", "import", "--quiet", "-"]) == 0
+    first, *rest = capfd.readouterr().out.splitlines()
+    assert first == '# Topology for Edgewarden, imported from "standard input".'
+    assert rest == drafted(PUBLISHED).text.splitlines()[1:]
+
+
+def test_a_web_page_is_told_from_a_document() -> None:
+    for page in (b"<!DOCTYPE html><html></html>", b"\n<!doctype HTML PUBLIC 'x' 'y'>\n<html/>"):
+        with pytest.raises(DeploymentFaults) as raised:
+            import_topology(page, "page.xml")
+        assert "1: the document is a web page, HTML (the XML itself" in str(raised.value)
+
+
+def test_the_count_of_todos_leaves_out_the_line_that_explains_them() -> None:
+    draft = drafted(PUBLISHED)
+    told = [line for line in draft.text.splitlines() if "TODO" in line]
+    assert "Fill in each TODO" in told[0]
+    assert draft.todos == len(told) - 1
 
 
 def test_faults_are_told_at_their_place(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
