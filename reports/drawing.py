@@ -139,9 +139,12 @@ def _edge_pool(pool: EdgePool, topology: Topology) -> Box:
         if on
     ]
     facts = [f"next hop {pool.next_hop}; {', '.join((pool.product, *features))}"]
+    ports = [pool.access.port]
+    ports += [pool.access.federation_port] if pool.federation and topology.federation.enabled else []
+    ports += [pool.xmpp.port] if pool.xmpp.enabled else []
     columns = (
         "SERVER",
-        f"ACCESS :{pool.access.port} :{pool.access.federation_port}",
+        f"ACCESS {' '.join(f':{port}' for port in dict.fromkeys(ports))}",
         f"MEETINGS :{pool.webconf.port}",
         f"A/V :{pool.av.port} :{pool.av.udp_port}/udp",
         "INSIDE",

@@ -90,6 +90,7 @@ def draw_svg(drawn: Scene) -> str:
         f'<rect width="{width:.0f}" height="{y:.0f}" fill="#f4f6f8"/>',
     ]
     picture = [f'<path class="arrow" marker-end="url(#tip)" d="{way}"/>' for way in ways]
+    picture += [_text(x, top, text, "label") for x, top, text in labels]  # before the boxes: their rims stay whole
     for stripe, top, height in walls:
         style = "none" if stripe.dashed else "wall"
         picture.append(
@@ -98,7 +99,6 @@ def draw_svg(drawn: Scene) -> str:
     for item in placed:
         picture += _box(item)
     picture += [_text(line.x, line.y, line.text, line.style) for line in titles]
-    picture += [_text(x, top, text, "label") for x, top, text in labels]
     return "\n".join([*head, *picture, "</svg>"]) + "\n"
 
 

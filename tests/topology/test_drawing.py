@@ -10,12 +10,14 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reports.drawing import cells, scene
 from reports.drawing_svg import draw_svg
 from reports.drawing_text import draw_text
+from rules.components import XmppProxy
 from rules.declared import client_networks, own_addresses, peer_networks
 from rules.importer import import_topology
 from rules.load import load, read
@@ -179,11 +181,31 @@ def test_what_the_proxy_opens() -> None:
     assert "rp01.contoso.net ─▶ officewebapps01.contoso.net: HTTPS 443" in text
 
 
+@pytest.mark.parametrize(
+    ("plan", "changes", "ports"),
+    [
+        ("", {}, "ACCESS :443 :5061 :5269 "),
+        ("single-ip", {}, "ACCESS :5061 :5269 "),
+        ("", {"federation": False, "xmpp": XmppProxy()}, "ACCESS :443 "),
+    ],
+)
+def test_ports_of_the_access_edge_follow_its_switches(plan: str, changes: dict[str, Any], ports: str) -> None:
+    topology = contoso_as(plan)
+    pool = replace(topology.edge_pools[0], **changes)
+    assert ports + " " in draw_text(scene(replace(topology, edge_pools=(pool,))), 120)
+
+
+def test_labels_stand_behind_the_boxes() -> None:
+    """Their halo covers what is below them: the rim of the box that their arrow leaves must come later."""
+    picture = draw_svg(scene(load(CONTOSO)))
+    assert picture.rindex('class="label"') < picture.index('class="box"')
+
+
 def test_a_narrow_terminal_shows_a_row_as_lines() -> None:
     lines = [line.strip(" │") for line in draw_text(scene(load(CONTOSO)), 80).splitlines()]
     place = lines.index("edge02")
     assert [line.split() for line in lines[place + 1 : place + 3]] == [
-        ["ACCESS", ":443", ":5061", "203.0.113.11", ">", "10.45.16.11"],
+        ["ACCESS", ":443", ":5061", ":5269", "203.0.113.11", ">", "10.45.16.11"],
         ["MEETINGS", ":443", "203.0.113.21", ">", "10.45.16.21"],
     ]
 
