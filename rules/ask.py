@@ -15,7 +15,7 @@ from typing import Final
 from rules.endpoints import Endpoint
 from rules.facts import Site, crossing
 from rules.judge import Judge
-from rules.meant import UnknownEnd, listening, means, pairs
+from rules.meant import UnknownEnd, listening, means, of_family, pairs
 from rules.observation import Answered, Evidence, Initiator, Mutual, Observation, Payload, StartTls, Stun, Tls
 from rules.observation import XmppNamespace as Xmpp
 from rules.paths import Leg, Path
@@ -70,7 +70,8 @@ class _Case:
 def ask(topology: Topology, question: Question) -> Answer:
     """Raises UnknownEnd."""
     site = Site(topology, question.port)
-    sources, destinations = means(question.source, site), means(question.destination, site)
+    sources = of_family(means(question.source, site), question.source, question.destination)
+    destinations = of_family(means(question.destination, site), question.destination, question.source)
     if question.source != question.destination:
         sources = [e for e in sources if not e.virtual] or sources  # a virtual address answers, its pool opens
     everything = destinations
@@ -238,6 +239,8 @@ def _steps(site: Site, question: Question, case: _Case, way: str) -> Iterator[st
     yield from _behind_balancer(site, question, case)
     if path is not None:
         row = next(row for row in site.paths if row.id == path)
+        if question.service is None and row.service != "any":
+            yield f"bytes decide: {path} allows {row.service}; --service asks what others would be"
         yield f"{path} is there for: {row.purpose or row.why}"
         return
     for row, leg in _rows_held_back(site, question, case):

@@ -51,6 +51,25 @@ def means(text: str, site: Site) -> list[Endpoint]:
     return [site.endpoints.at(text), *within]
 
 
+def of_family(ends: list[Endpoint], text: str, far: str) -> list[Endpoint]:
+    """Those of what `text` means that packets of the far end can reach, where that is an address or network: one that
+    stands for the whole Internet has a family, too. Raises UnknownEnd when there is none."""
+    version, own = _version(far), _version(text)
+    if version is None:
+        return ends
+    left = [e for e in ends if (e.network.version if e.network is not None else own) in (None, version)]
+    if not left:
+        raise UnknownEnd(f"'{far}' is IPv{version}, '{text}' is not: no packet goes between them")
+    return left
+
+
+def _version(text: str) -> int | None:
+    try:
+        return ip_network(text).version
+    except ValueError:  # a word or a name
+        return None
+
+
 def _of_word(word: str, site: Site) -> list[Endpoint]:
     """The hosts that a word means at the end of a row, over all Edge pools."""
     if word in WEB_WORDS:

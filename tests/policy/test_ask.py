@@ -63,6 +63,31 @@ def test_a_trace_says_what_a_firewall_engineer_asks_next() -> None:
     assert "source port (50000-59999)" in source
 
 
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [("2001:db8::5", "203.0.113.10"), ("192.0.2.5", "2001:db8::10"), ("2001:db8::5", "edge-ext-access")],
+)
+def test_no_packet_goes_between_two_families(source: str, destination: str) -> None:
+    """Contoso has IPv4 alone."""
+    with pytest.raises(UnknownEnd, match=r"IPv[46], .* is not: no packet goes between them"):
+        ask(contoso(), put({"from": source, "to": destination, "port": 443}))
+
+
+def test_a_name_of_both_families_is_asked_at_the_one_that_fits() -> None:
+    question = put({"from": "2001:db8:ffff::5", "to": "edge-ext-access", "port": 443})
+    answer = ask(site("fourthcoffee"), question)
+    assert answer.answer == "allowed"
+    (to,) = (step for step in answer.trace if step.startswith("to edge-ext-access: "))
+    assert "2001:db8:1:100::10" in to
+    assert "203.0.113.10" not in to
+
+
+def test_without_a_service_the_bytes_decide() -> None:
+    question = {"from": "external", "to": "203.0.113.10", "port": 443}
+    assert "bytes decide: ext-access-client-sip allows tls; --service asks what others would be" in told(**question)
+    assert "bytes decide" not in told(**question, service="tls")
+
+
 def test_a_row_of_another_product_is_named() -> None:
     """Path document 2.5: media of inside servers straight to the node is stated for Lync Server 2013 alone."""
     question = put({"from": "fe01.contoso.net", "to": "172.25.33.10", "port": 3478, "transport": "udp"})
