@@ -175,6 +175,7 @@ def _unlisted(found: Iterable[Finding], strangers: Strangers) -> list[Unlisted]:
                 found_by=f"{first.hit.severity} {first.hit.rule}",
                 reason=visible(first.reason),
                 seen=_seen(sums, {finding.position for finding in same}),
+                stays=tuple(dict.fromkeys(rule for finding in same for rule in _staying(finding.verdict))),
             )
         )
     return made
@@ -202,8 +203,18 @@ def _found(learned: Learned, number: int) -> list[str]:
 
 
 def _misses_a_row(hit: Hit) -> bool:
-    rule = registered().get(hit.rule)
+    return _only_misses_a_row(hit.rule)
+
+
+def _only_misses_a_row(id: str) -> bool:
+    rule = registered().get(id)
     return rule is not None and rule.only_misses_a_row
+
+
+def _staying(verdict: Verdict) -> list[str]:
+    """Rules that hold on the flow whichever row permits it, else those that come out from behind the one it answers."""
+    held = [hit.rule for hit in verdict.hits if hit.severity != "info" and not _misses_a_row(hit)]
+    return held or [id for id in verdict.rules_silenced if not _only_misses_a_row(id)]
 
 
 def _id(hit: Hit, position: str, verdict: Verdict, transport: str) -> str:

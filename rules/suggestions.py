@@ -55,6 +55,7 @@ class Unlisted:
     reason: str
     seen: Seen
     breadth: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()  # rules that a row does not answer: about bytes, names, the design
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def suggestions(paths: Sequence[Unlisted], neighbours: Sequence[Stranger], netwo
         for path in _most_flows(paths):
             lines += [
                 *_comment(6, f"{'; '.join((str(path.seen), *path.breadth))}: {path.found_by}: {path.reason}"),
+                *(_comment(6, f"Taken over, it stays a violation: {', '.join(path.stays)}.") if path.stays else ()),
                 *_path(path),
             ]
         lines += _more(6, len(paths))

@@ -149,6 +149,13 @@ def test_nothing_seen_is_said() -> None:
 # --- of real captures ------------------------------------------------------------------------------------------------
 
 
+def staying(text: str) -> dict[str, list[str]]:
+    """By entry, the rules by which its comment says that it stays a violation."""
+    flat = re.sub(r"\n##  +", " ", text)
+    told = re.findall(r"stays a violation: ([a-z, -]+)\.\n#     - \{id: (suggested-\w+)", flat)
+    return {path: rules.split(", ") for rules, path in told}
+
+
 def test_filled_in_the_entries_allow_what_was_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The violations of the inside hold flows to ports that nothing lists, a host of the perimeter that is nobody's
     (172.25.33.77), and the clean ones a host of 10.200.0.0/24, which is in no zone."""
@@ -177,6 +184,14 @@ def test_filled_in_the_entries_allow_what_was_found(tmp_path: Path, capfd: pytes
     assert "unlisted-path" not in {f["rule"] for f in after["findings"]}
     used = {path["id"] for path in after["paths"] if path["flows"]}
     assert f"suggested-{lookups['id']}" in used
+    noted = staying(text)
+    neighbours = {other["addresses"] for other in fragment["others"]}  # of these nothing is judged any more
+    ours = {path["id"] for path in fragment["policy"]["local_paths"] if path["from"] not in neighbours}
+    assert ours - used == set(noted)
+    still = {finding["rule"] for finding in after["findings"]}
+    assert {rule for rules in noted.values() for rule in rules} <= still
+    assert ["reverse-proxy-nat-forward"] in noted.values()
+    assert ["owas-in-perimeter"] in noted.values()
     assert "10.200.0.0/24" not in file.read_text(encoding="utf-8")
     assert "172.25.33.77" not in re.sub("##.*", "", file.read_text(encoding="utf-8"))
 
