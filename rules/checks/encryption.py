@@ -118,6 +118,9 @@ def pseudo_tls_wrong_listener(facts: Facts) -> str | None:
 def real_tls_on_av(facts: Facts) -> str | None:
     if not facts.tcp or not facts.observation.tls & Tls.SERVER_HELLO or "tls" not in facts.services:
         return None
+    # A row may also lead to pseudo-TLS at any host inside, which is no listener of the A/V Edge for that.
+    if not facts.destination.has(*names.AV_EDGE, *names.INNER_EDGE):
+        return None
     if not any(leg.service == "pseudo-tls" for leg in facts.listener):
         return None
     return (
