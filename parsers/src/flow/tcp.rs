@@ -32,6 +32,8 @@ const LETTERS: [u8; 10] = *b"shadfrgtwi";
 struct Seen {
     /// Initial sequence number: of a SYN, or implied by the other side's SYN-ACK.
     isn: Option<u32>,
+    /// Sequence number of the first segment, where that was no SYN.
+    first: Option<u32>,
     syn: bool,
     syn_ack: bool,
     fin: bool,
@@ -55,7 +57,8 @@ pub struct Connection {
 
 impl Connection {
     /// Whether this segment opens another connection on the same five-tuple: a SYN whose ISN is not the one known of that
-    /// side, seen or implied. Where none is known, a SYN after the side has already spoken is one too.
+    /// side, seen or implied. Where none is known, a SYN after the side has already spoken is one too, unless what was
+    /// seen first stands right behind it: then this SYN was only captured late.
     pub fn reopened_by(&self, side: Side, segment: Segment) -> bool {
         if !segment.has(SYN) || segment.has(RST) {
             return false;
@@ -63,6 +66,7 @@ impl Connection {
         let seen = &self.sides[side.index()];
         match seen.isn {
             Some(isn) => isn != segment.seq,
+            None if seen.first == Some(segment.seq.wrapping_add(1)) => false,
             None => seen.acked || seen.payload || seen.fin || seen.rst,
         }
     }
@@ -97,6 +101,9 @@ impl Connection {
             if !syn {
                 me.acked = true;
             }
+        }
+        if !syn && !rst {
+            me.first.get_or_insert(segment.seq);
         }
         me.payload |= segment.length > 0;
         let first_end = (fin && !me.fin) || rst;
@@ -189,10 +196,14 @@ impl Connection {
             || (!a.syn && !b.syn && (a.acked || a.payload || a.fin) && (b.acked || b.payload || b.fin))
     }
 
-    /// Whether `side` answered: its own SYN-ACK or payload, or the other side acknowledges its SYN or bytes.
+    /// Whether `side` answered: its own SYN-ACK, payload or acknowledgement, or the other side acknowledges its SYN or
+    /// bytes.
     pub fn answered_by(&self, side: Side) -> bool {
         let (me, other) = (&self.sides[side.index()], &self.sides[side.other().index()]);
-        me.syn_ack || me.payload || (other.acked && (other.syn || other.payload || other.last_ack != other.first_ack))
+        me.syn_ack
+            || me.payload
+            || me.acked
+            || (other.acked && (other.syn || other.payload || other.last_ack != other.first_ack))
     }
 
     pub fn reset_by(&self, side: Side) -> bool {
@@ -280,6 +291,29 @@ mod tests {
         );
         assert!(tcp.reopened_by(Side::B, segment(99, 0, SYN, 0)));
         assert_eq!(tcp.opener(), Some(Side::B));
+    }
+
+    #[test]
+    fn a_syn_captured_behind_what_follows_it_opens_nothing_new() {
+        let mut tcp = Connection::default();
+        tcp.note(Side::A, segment(101, 901, ACK, 0), 0);
+        assert!(!tcp.reopened_by(Side::A, segment(100, 0, SYN, 0)));
+        assert!(tcp.reopened_by(Side::A, segment(101, 0, SYN, 0)));
+        tcp.note(Side::A, segment(101, 901, ACK, 10), 1);
+        tcp.note(Side::B, segment(901, 111, ACK, 20), 2);
+        tcp.note(Side::B, segment(921, 111, ACK, 20), 3);
+        assert!(!tcp.reopened_by(Side::A, segment(100, 0, SYN, 0)));
+        assert!(!tcp.reopened_by(Side::B, segment(900, 101, SYN | ACK, 0)));
+    }
+
+    #[test]
+    fn an_acknowledgement_is_an_answer_and_a_reset_none() {
+        let mut tcp = Connection::default();
+        tcp.note(Side::A, segment(100, 0, SYN, 0), 0);
+        tcp.note(Side::B, segment(0, 101, RST | ACK, 0), 1);
+        assert!(!tcp.answered_by(Side::B));
+        tcp.note(Side::B, segment(901, 101, ACK, 0), 2);
+        assert!(tcp.answered_by(Side::B));
     }
 
     #[test]
