@@ -354,10 +354,9 @@ fn payload(flow: &Flow, source: Side, alert_only: &[bool; 2]) -> u32 {
     let beyond_alert = {
         let seen = flow.counts[destination.index()].payload;
         let tls = flow.facts.tls.as_deref();
-        let only = alert_only[destination.index()] && seen <= u64::from(ALERT_RECORD);
         let read = match tls {
             Some(tls) if tls.client_hello || tls.server_hello => tls.beyond_alert[destination.index()],
-            _ => !only,
+            _ => !alert_only[destination.index()],
         };
         (seen > 0 && read) || (seen == 0 && acknowledged(destination) > ALERT_RECORD)
     };

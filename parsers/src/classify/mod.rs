@@ -77,6 +77,10 @@ pub enum Heard {
 impl Conversation {
     pub fn reading(&self, facts: &Facts) -> Reading {
         let mut reading = self.reading;
+        if let Talk::Stream(talk) = &self.talk {
+            reading.from_start |= talk.recognised_from_start();
+            reading.alert_only = Side::BOTH.map(|side| talk.is_alert_alone(side));
+        }
         if facts.services().is_empty() {
             match &self.talk {
                 Talk::Stream(talk) => reading.unrecognised |= talk.unrecognised(),
@@ -172,7 +176,7 @@ impl Conversation {
         talk.place(side, piece);
         if let Some(ack) = piece.ack {
             if talk.streams[other.index()].acked(ack) && !talk.over {
-                over |= talk.settle(other, facts, shared, &mut self.reading);
+                over |= talk.settle(other, facts, shared);
             }
         }
         let seq = if piece.syn {
@@ -185,16 +189,14 @@ impl Conversation {
         }
         if piece.declared > 0 {
             let stream = &mut talk.streams[side.index()];
-            if stream.delivered() == 0 {
-                self.reading.alert_only[side.index()] = is_lone_alert(piece.payload);
-            }
+            talk.greetings[side.index()].note(stream.place_of(seq), piece.payload);
             match stream.push(seq, piece.payload, piece.declared, shared.budget) {
                 Push::Refused => return Heard::Refused,
-                Push::Ready if !talk.over => over |= talk.drive(side, facts, shared, &mut self.reading),
+                Push::Ready if !talk.over => over |= talk.drive(side, facts, shared),
                 _ => {}
             }
             if !talk.over && !over {
-                over |= talk.settle(side, facts, shared, &mut self.reading);
+                over |= talk.settle(side, facts, shared);
             }
         }
         if over {
@@ -217,9 +219,4 @@ impl Conversation {
         talk.read(side, payload, cut, &mut context);
         self.reading.from_start |= !facts.services().is_empty();
     }
-}
-
-/// One TLS alert record and nothing behind it (RFC 5246 §7.2).
-fn is_lone_alert(payload: &[u8]) -> bool {
-    matches!(payload, [21, 3, 0..=4, 0, 2, 1 | 2, _])
 }

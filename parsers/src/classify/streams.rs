@@ -1,7 +1,7 @@
 //! The two directions of a TCP connection: asked of every probe until one protocol shows evidence, then fed to its reader
 //! in order until that has nothing more to learn, hands over or breaks.
 
-use super::{Piece, Reading, Shared, TELLING};
+use super::{Piece, Shared, TELLING};
 use crate::facts::{Facts, Side};
 use crate::flow::stream::Stream;
 use crate::proto::{
@@ -21,14 +21,42 @@ const PENDING_LIMIT: usize = 65_536;
 /// Protocol changes in one conversation: XMPP → TLS is one, pseudo-TLS → TURN is one, CONNECT → TLS is one.
 const SWITCH_LIMIT: u8 = 4;
 
+/// Octets of a TLS alert record that is not encrypted.
+const ALERT_RECORD: usize = 7;
+
+/// The first octets of one direction, in whatever segments and how often they came.
+#[derive(Default)]
+pub(super) struct Greeting {
+    octets: [Option<u8>; ALERT_RECORD],
+}
+
+impl Greeting {
+    /// `place`: of the payload's first octet in the stream. What was captured first stays.
+    pub(super) fn note(&mut self, place: u32, payload: &[u8]) {
+        for (known, octet) in (0_u32..).zip(&mut self.octets) {
+            let fresh = payload.get(known.wrapping_sub(place) as usize).copied();
+            *octet = octet.or(fresh);
+        }
+    }
+
+    /// One TLS alert record (RFC 5246 §7.2).
+    fn is_alert(&self) -> bool {
+        let octets = self.octets.map(Option::unwrap_or_default);
+        matches!(octets, [21, 3, 0..=4, 0, 2, 1 | 2, _]) && self.octets.iter().all(Option::is_some)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Streams {
     pub(super) streams: [Stream; 2],
+    pub(super) greetings: [Greeting; 2],
     pub(super) reader: Option<Box<dyn StreamReader>>,
     /// No probe can match this side any more.
     pub(super) refused: [bool; 2],
     /// A hole came before what is pending.
     pub(super) holed: [bool; 2],
+    /// A service was recognised there, and no hole came before it.
+    pub(super) found: [bool; 2],
     pub(super) switches: u8,
     pub(super) placed: [bool; 2],
     /// Pending octets that the probes have seen without deciding.
@@ -43,6 +71,17 @@ impl Streams {
             let (index, stream) = (side.index(), &self.streams[side.index()]);
             self.refused[index] && stream.from_start() && !self.holed[index] && stream.delivered() >= TELLING
         })
+    }
+
+    /// Whether a service was recognised in a stream seen from its first byte. Asked late, as a SYN may be captured late.
+    pub(super) fn recognised_from_start(&self) -> bool {
+        (self.found.iter().zip(&self.streams)).any(|(found, stream)| *found && stream.from_start())
+    }
+
+    /// Whether a side sent one TLS alert and nothing behind it, as far as is known.
+    pub(super) fn is_alert_alone(&self, side: Side) -> bool {
+        let (stream, greeting) = (&self.streams[side.index()], &self.greetings[side.index()]);
+        greeting.is_alert() && stream.delivered().saturating_add(stream.missed()) <= ALERT_RECORD as u64
     }
 
     /// Tells a side's stream where it begins, the first time a packet of it is seen. A SYN is always told: one that comes
@@ -61,13 +100,7 @@ impl Streams {
     }
 
     /// Gives up the holes of `side` that nothing can fill any more, reading on behind each. True as `drive`.
-    pub(super) fn settle(
-        &mut self,
-        side: Side,
-        facts: &mut Facts,
-        shared: &mut Shared<'_>,
-        reading: &mut Reading,
-    ) -> bool {
+    pub(super) fn settle(&mut self, side: Side, facts: &mut Facts, shared: &mut Shared<'_>) -> bool {
         let index = side.index();
         while self.streams[index].gap_is_final() {
             let Some(lost) = self.streams[index].skip_gap(shared.budget) else {
@@ -79,7 +112,7 @@ impl Streams {
             if self.reader.as_mut().is_some_and(|reader| !reader.gap(side, lost)) {
                 return true; // what was learnt stays
             }
-            if self.drive(side, facts, shared, reading) {
+            if self.drive(side, facts, shared) {
                 return true;
             }
         }
@@ -87,13 +120,7 @@ impl Streams {
     }
 
     /// Lets the reader, or the probes, see what is pending. True when there is nothing more to learn.
-    pub(super) fn drive(
-        &mut self,
-        side: Side,
-        facts: &mut Facts,
-        shared: &mut Shared<'_>,
-        reading: &mut Reading,
-    ) -> bool {
+    pub(super) fn drive(&mut self, side: Side, facts: &mut Facts, shared: &mut Shared<'_>) -> bool {
         if self.switches > SWITCH_LIMIT {
             return true;
         }
@@ -102,7 +129,7 @@ impl Streams {
             if self.reader.is_none() {
                 match self.probe(side, facts) {
                     Some((found, reader)) => {
-                        reading.from_start |= self.streams[found.index()].from_start() && !self.holed[found.index()];
+                        self.found[found.index()] |= !self.holed[found.index()];
                         self.reader = Some(reader);
                         next = [found, found.other()];
                     }

@@ -139,6 +139,11 @@ impl Stream {
         self.from_start
     }
 
+    /// How far `seq` stands behind the first octet.
+    pub fn place_of(&self, seq: u32) -> u32 {
+        seq.wrapping_sub(self.first())
+    }
+
     /// Octets that came in order.
     pub fn delivered(&self) -> u64 {
         self.delivered
