@@ -19,7 +19,9 @@ class Initiator(IntEnum):
     HANDSHAKE = 1
     LISTENER = 2
     FIRST = 3
-    FIRST_SURE = 4  # `first`, but one-way UDP/ICMP, or two-way begun over 120 s after the sensor's first packet
+    # `first`, but one-way UDP or ICMP, or two-way and begun over 120 s after the sensor's first packet. A sensor that
+    # saw no packet for ten minutes begins anew: what ran on meanwhile has lost its beginning.
+    FIRST_SURE = 4
 
 
 class Answered(IntEnum):

@@ -207,6 +207,8 @@ pub struct StunFacts {
     pub framing: Option<&'static str>,
     pub ms_turn: bool,
     pub requests: bool,
+    /// The first message was an answer: what it answers went by uncaptured, and with it who was first.
+    pub begun_by_answer: bool,
     /// A request was answered by the other side.
     pub answered: bool,
     /// Something other than Binding requests was seen.

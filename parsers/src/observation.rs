@@ -88,8 +88,6 @@ impl Observations {
     }
 }
 
-/// A two-way flow that began so long after the sensor's first packet was opened by its first sender.
-const SETTLED: i64 = 120_000_000_000;
 /// RTP packets in one direction that prove media.
 const MEDIA: u8 = 10;
 /// Octets of a TLS alert record: what was acknowledged beyond it was something else.
@@ -104,8 +102,6 @@ const SCTP: u8 = 132;
 pub struct Known<'a> {
     pub tables: &'a Tables,
     pub certificates: &'a Certificates,
-    /// Time of the sensor's first packet.
-    pub sensor_start: i64,
     /// No further packet of the flow will come.
     pub ended: bool,
 }
@@ -150,7 +146,6 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
     let Known {
         tables,
         certificates,
-        sensor_start,
         ended,
     } = known;
     let settled = ended || flow.conversation.has_given_up();
@@ -164,12 +159,11 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
     );
     let (a_endpoint, b_endpoint) = (tables.endpoint(&a.0), tables.endpoint(&b.0));
     let listens = |endpoint: u32, port: u16| has_ports && tables.listens(endpoint, protocol, port);
-    let late = flow.start.saturating_sub(sensor_start) > SETTLED;
     let one_way = ended && flow.counts.iter().any(|count| count.packets == 0);
     let (source, initiator) = opener(
         flow,
         (listens(a_endpoint, a.1), listens(b_endpoint, b.1)),
-        one_way || late,
+        one_way || flow.settled,
     );
     let destination = source.other();
     let payload = payload(flow, source, &reading.alert_only);
@@ -319,7 +313,7 @@ fn has_ports(protocol: u8) -> bool {
 
 /// Who opened: SYN, then bytes that tell, of this flow or of the one that it goes on with, then the listener, then the
 /// first sender: of all packets between the two, so where it goes on with another flow that one's.
-/// `sure`: the first sender is believed where packets have no say of their own.
+/// `sure`: the first sender is believed where packets have no say of their own, unless the first of all was an answer.
 fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
         return (side, Initiator::Syn);
@@ -339,7 +333,8 @@ fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(before) = before {
         return before;
     }
-    let sure = sure && matches!(flow.key.protocol(), UDP | 1 | 58);
+    let lost = flow.facts.stun.as_deref().is_some_and(|stun| stun.begun_by_answer);
+    let sure = sure && !lost && matches!(flow.key.protocol(), UDP | 1 | 58);
     (Side::A, if sure { Initiator::FirstSure } else { Initiator::First })
 }
 

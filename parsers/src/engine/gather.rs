@@ -27,6 +27,8 @@ use crate::tables::Tables;
 /// weeks may, and goes round.
 const PLACE_SHIFT: u32 = 48;
 const PLACE_OFFSET: u64 = (1 << PLACE_SHIFT) - 1;
+/// ns. A two-way flow that began so long after the sensor did was opened by its first sender.
+const SETTLED: i64 = 120_000_000_000;
 
 pub(super) struct Core {
     pub(super) tables: Arc<Tables>,
@@ -46,7 +48,10 @@ pub(super) struct Core {
     pub ended: Vec<Record>,
     pub observations: Observations,
     pub totals: Totals,
-    pub(super) first_time: Option<i64>,
+    /// Time of the sensor's first packet, or of the first one after a long silence.
+    pub(super) watching_since: i64,
+    /// Time of the packet before.
+    pub(super) latest: Option<i64>,
     /// What the caller's clock said last.
     pub(super) now: i64,
     pub(super) closing: bool,
@@ -94,7 +99,8 @@ impl Core {
             ended: Vec::new(),
             observations: Observations::new(observation::LIMIT),
             totals: Totals::default(),
-            first_time: None,
+            watching_since: 0,
+            latest: None,
             now: i64::MIN,
             closing: false,
         }
@@ -229,6 +235,7 @@ impl Core {
         flow.tunnels = share.tunnels.iter().copied().collect();
         flow.capture = first.capture;
         flow.frame = first.frame;
+        flow.settled = first.time.saturating_sub(self.watching_since) > SETTLED;
         match share.key.protocol() {
             6 => flow.tcp = Some(Box::default()),
             17 => flow.continues = self.continued.opener(&flow.key, flow.a_is_low, first.time),
@@ -409,7 +416,6 @@ impl Core {
             Known {
                 tables: &self.tables,
                 certificates: &self.certificates,
-                sensor_start: self.first_time.unwrap_or(flow.start),
                 ended: true,
             },
         );

@@ -8,6 +8,10 @@ use crate::flow::tcp::{FIN, RST, SYN};
 use crate::packet::fragment::{Piece, Pushed};
 use crate::packet::{decode, decode_reassembled, transport, Decoded, Outcome, Transport};
 
+/// ns without a packet, or by which the clock jumped, after which a sensor counts as begun anew: captures of some minutes
+/// an hour are often read as one series.
+const SILENCE: u64 = 600_000_000_000;
+
 impl Core {
     pub fn packet(&mut self, number: usize, packet: PacketRef<'_>) {
         let origin = Origin {
@@ -40,7 +44,11 @@ impl Core {
             ledger.quality.clock_backward += 1;
         }
         ledger.latest = Some(packet.time);
-        self.first_time.get_or_insert(packet.time);
+        // What ran on while nobody watched has lost its beginning, as at the sensor's first packet.
+        if self.latest.is_none_or(|latest| packet.time.abs_diff(latest) > SILENCE) {
+            self.watching_since = packet.time;
+        }
+        self.latest = Some(packet.time);
         self.table.advance(packet.time);
         self.fragments.expire(packet.time);
         match decode(packet.link, packet.data, packet.wire_len) {

@@ -109,7 +109,6 @@ impl Core {
             Known {
                 tables,
                 certificates,
-                sensor_start: self.first_time.unwrap_or(flow.start),
                 ended: false,
             },
         );

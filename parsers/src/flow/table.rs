@@ -74,6 +74,8 @@ pub struct Flow {
     pub frame: u64,
     pub last_frame: u64,
     pub snaplen_cut: bool,
+    /// It began long after the sensor did: its first sender opened it.
+    pub settled: bool,
     /// An unreachable was sent to that side.
     pub unreachable: [bool; 2],
     pub icmp_type: u8,
@@ -108,6 +110,7 @@ impl Flow {
             frame: 0,
             last_frame: 0,
             snaplen_cut: false,
+            settled: false,
             unreachable: [false; 2],
             icmp_type: 0,
             continues: None,

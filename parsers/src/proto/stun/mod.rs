@@ -72,6 +72,7 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
     if facts.transaction_id.is_empty() {
         facts.transaction_id = message.transaction_id().to_vec();
         facts.method = message.method();
+        facts.begun_by_answer = matches!(message.class, Class::Success | Class::Error);
     }
     facts.ms_turn |= message.dialect == Dialect::Microsoft;
     facts.ms_version = facts.ms_version.or_else(|| message.ms_version());

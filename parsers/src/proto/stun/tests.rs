@@ -147,6 +147,9 @@ fn a_binding_never_tells_who_opened() {
     assert!(stun.answered && stun.beyond_binding);
     let stun = datagrams(&[(A, BINDING), (A, BINDING_OK)]).stun.unwrap();
     assert!(!stun.answered, "nobody answers himself");
+    assert!(!stun.begun_by_answer);
+    let stun = datagrams(&[(A, BINDING_OK), (B, BINDING)]).stun.unwrap();
+    assert!(stun.begun_by_answer, "what it answers was not captured");
 }
 
 #[test]
