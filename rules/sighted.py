@@ -57,6 +57,7 @@ class _Sighted:
         self._pools()
         self._people()
         self._federation()
+        self._mobility()
         self._perhaps()
         self._rest()
         return draft
@@ -92,7 +93,10 @@ class _Sighted:
             found = sorted(set(addresses), key=order)
             draft.put_list(1, zone, found or [TODO])
         draft.put(0, "# firewalls: {external: {addresses: []}, internal: {addresses: []}}", "TODO they show no address")
-        if len(roles.internal) > 1:
+        if roles.virtual is not None:
+            about = "TODO inside there is a virtual address; both sides are balanced alike"
+            draft.put(0, "load_balancing: {external: hardware, internal: hardware}", about)
+        elif len(roles.internal) > 1:
             draft.put(0, "# load_balancing: {external: dns, internal: dns}", "TODO dns or hardware")
         draft.put(0, "# sensors: [{name: outer, position: external, side: outside}]", "TODO where you capture")
 
@@ -119,8 +123,12 @@ class _Sighted:
             ):
                 self._service(key, found, ports)
             self._xmpp()
+            virtual = members.pop(roles.virtual, None) if roles.virtual is not None else None
+            if virtual is not None:
+                about = "TODO a balancer's? it alone answers SIP, the servers what is theirs; and the outer ones"
+                draft.put(2, f"vips: {{internal: {word(roles.virtual)}}}", about)
             draft.put(2, "members:")
-            if len(members) > 1:
+            if len(members) > 1 and virtual is None:
                 draft.todo(2, "move an address that is a balancer's to `vips`: packets do not tell it from a server's")
             for address, seen in members.items():
                 self._member(address, seen, alone=len(roles.internal) == 1)
@@ -233,6 +241,12 @@ class _Sighted:
             for name in seen.asked:  # anybody may ask the proxy for any name; those of its certificate are its own
                 if name in shown:
                     targets.setdefault(name, Counter())
+        farms: dict[str, str] = {}
+        for address, opened in roles.farms.items():
+            farm = self.all.common_name(address)
+            farms.update((asked, farm) for seen in opened for asked in seen.asked if farm is not None)
+        for asked, farm in farms.items():
+            targets.setdefault(asked, Counter())[farm] += 1
         if targets:
             draft.put(2, "publishes:")
         for name, pools in targets.items():
@@ -312,6 +326,17 @@ class _Sighted:
             about = f"opens centralized logging ({min(CLS_PORTS)}-{max(CLS_PORTS)}), {_flows(_sum(found))}"
             self.draft.blank()
             self.draft.put(0, f"clients: {{admin: {several(self.roles.admins)}}}", about)
+
+    def _mobility(self) -> None:
+        """What mobile clients alone do (path document 2.2, 2.6): the proxy carries their first question in clear, and
+        on the Wi-Fi inside they reach it like anybody outside."""
+        inside = [s for found in self.roles.proxy_inside.values() for s in found if s.port == 8080]
+        hairpin = [s for found in self.roles.proxy_outside.values() for s in found if is_private(s.opener)]
+        told = [f"the proxy opens 8080 inside, {_flows(_sum(inside))}"] if inside else []
+        told += [f"private addresses open the proxy's outer side, {_flows(_sum(hairpin))}"] if hairpin else []
+        if told:
+            self.draft.blank()
+            self.draft.put(0, "# mobility: true", f"TODO mobile clients? {'; '.join(told)}")
 
     def _federation(self) -> None:
         draft, roles = self.draft, self.roles

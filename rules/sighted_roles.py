@@ -27,6 +27,15 @@ POOL_PORTS: Final = frozenset({5062, 8057, 23456})
 FRONT_END_PORTS: Final = frozenset({8057, 23456, 4443})
 """Those that no branch appliance and no administrator opens either: conferencing, XMPP gateway, replication."""
 
+SHARED_PORTS: Final = frozenset({5061, 5062})
+"""Those that a hardware balancer has on its virtual address inside, and its nodes then have not."""
+
+NODE_PORTS: Final = frozenset({8057, 4443, 23456, 50001, 50002, 50003})
+"""Those that are addressed at the nodes with every kind of balancing: conferencing, replication, XMPP, logging."""
+
+LEAST_NODES: Final = 2
+"""With fewer behind it nobody buys a balancer, and two servers of which each was seen at something else look alike."""
+
 LEAST_FLOWS: Final = 2
 """Fewer make no role: one flow may be anybody's, an attacker's or a test's, and would be allowed ever after."""
 
@@ -83,6 +92,7 @@ class Roles:
             self.by_opener.setdefault(seen.opener, []).append(seen)
         self.relays = {a for a, found in self.by_listener.items() if any(seen.relay for seen in found)}
         self.internal = self._internal()
+        self.virtual = self._virtual()
         pools = self._pools()
         self.pools = [pool for pool in pools if pool.sure]
         self.perhaps_pools = [pool for pool in pools if not pool.sure]
@@ -150,6 +160,14 @@ class Roles:
             for address, found in inside.items()
             if address in sure or (is_private(address) and self.all.common_name(address) in names)
         }
+
+    def _virtual(self) -> Address | None:
+        """The balancer's address inside: it alone answers SIP, and what belongs to nodes is answered by the others."""
+        ports = {address: {seen.port for seen in found} for address, found in self.internal.items()}
+        shared = [address for address, answered in ports.items() if answered & SHARED_PORTS]
+        nodes = [address for address, answered in ports.items() if answered & NODE_PORTS]
+        apart = len(shared) == 1 and len(nodes) == len(ports) - 1 >= LEAST_NODES and shared[0] not in nodes
+        return shared[0] if apart and ports[shared[0]] >= SHARED_PORTS else None
 
     def _ours(self, found: dict[Address, list[Sighting]]) -> dict[Address, list[Sighting]]:
         """Those that served somebody from the Internet who shows no certificate and is no relay: a client, not the

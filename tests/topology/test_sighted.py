@@ -39,10 +39,14 @@ def values(text: str) -> Any:
 
 
 def drafted(*flows: Flow) -> Any:
+    return values(text_with(*flows))
+
+
+def text_with(*flows: Flow) -> str:
     sightings = Sightings()
     for flow in flows:
         sightings.add(flow)
-    return values(draft_from(sightings, ["x.pcap"]).text)
+    return draft_from(sightings, ["x.pcap"]).text
 
 
 def tls(opener: str, listener: str, port: int = 443, *, asked: str | None = None, **names: tuple[str, ...]) -> Flow:
@@ -109,6 +113,7 @@ def test_the_proxy() -> None:
         {"host": "webext.contoso.com", "to": "pool01.contoso.net"},
         {"host": "meet.contoso.com", "to": "dirpool01.contoso.net"},
         {"host": "lyncdiscover.contoso.com", "to": "dirpool01.contoso.net"},
+        {"host": "officewebapps01.contoso.com", "to": "officewebapps01.contoso.com"},
     ]
 
 
@@ -300,6 +305,43 @@ def test_the_pair_of_one_address_goes_to_all_services_on_it() -> None:
     assert [member[key] for key in ("access", "webconf", "av")] == [pair, pair, pair]
     [member] = drafted(*flows, relay(CLIENT, "203.0.113.30"))["edge_pools"][0]["members"]
     assert [member[key] for key in ("access", "webconf", "av")] == [pair, pair, {"public": "203.0.113.30"}]
+
+
+@pytest.mark.parametrize(
+    ("ports", "virtual"),
+    [
+        ({9: (5061, 5062), 11: (8057, 23456), 12: (4443,)}, "172.25.33.9"),
+        # by DNS each server answers SIP itself
+        ({11: (5061, 5062, 8057), 12: (5061, 4443)}, None),
+        # two servers of which little was seen, or of which one was seen at less
+        ({11: (5061, 5062), 12: (4443,)}, None),
+        ({9: (5061,), 11: (8057,), 12: (4443,)}, None),
+    ],
+)
+def test_a_balancers_address_inside(ports: dict[int, tuple[int, ...]], virtual: str | None) -> None:
+    """Path document 2.5: SIP and A/V authentication at the virtual address, conferencing, replication and logging
+    always at the nodes."""
+    flows = []
+    for last, answered in ports.items():
+        edge = f"172.25.33.{last}"
+        flows += [relay("192.168.10.90", edge)]
+        flows += [tls("192.168.10.90", edge, port, server_names=("edge.contoso.net",)) for port in answered]
+    site = drafted(*flows)
+    [pool] = site["edge_pools"]
+    nodes = {f"172.25.33.{last}" for last in ports} - {virtual}
+    assert {member["internal"] for member in pool["members"]} == nodes
+    assert pool.get("vips") == ({"internal": virtual} if virtual else None)
+    assert ("load_balancing" in site) == (virtual is not None)
+
+
+def test_what_only_mobile_clients_do_is_hinted() -> None:
+    proxy = ("lyncdiscover.contoso.com", "meet.contoso.com")
+    outer = tls(CLIENT, "203.0.113.40", asked="meet.contoso.com", server_names=proxy)
+    assert "mobility" not in text_with(outer)
+    hairpin = tls("192.168.21.9", "203.0.113.40", asked="lyncdiscover.contoso.com", server_names=proxy)
+    told = text_with(outer, hairpin)
+    assert "# mobility: true   # TODO mobile clients? private addresses open the proxy's outer side, 1 flow" in told
+    assert "# mobility: true   # TODO mobile clients? the proxy opens 8080 inside" in text_of(CLEAN)
 
 
 def test_a_partner_is_not_ours() -> None:
