@@ -10,7 +10,7 @@ is as long as the topology file, never as the traffic.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Final
 
@@ -116,6 +116,12 @@ class Endpoint:
     @property
     def role(self) -> str | None:
         return self.roles[0] if self.roles else None
+
+    def called(self, role: str | None) -> Endpoint:
+        """The same, named by that one of its roles; of one that it has not, as it was."""
+        if role is None or role == self.role or role not in self.roles:
+            return self
+        return replace(self, roles=(role, *(other for other in self.roles if other != role)))
 
     @property
     def server(self) -> bool:

@@ -224,6 +224,7 @@ class Judge:
                 best = fit
         if best is not None:
             facts = replace(facts, leg=best.leg, state=state_of(best.leg, observation))
+        facts = replace(facts, source=_called(facts, source=True), destination=_called(facts, source=False))
         judged, why = _is_judged(facts)
         if not judged:
             named = self._named(facts)
@@ -350,9 +351,8 @@ class Judge:
         silenced: tuple[str, ...] = (),
     ) -> Verdict:
         standing = standing or []
-        ends = (_end(facts, facts.source, source=True), _end(facts, facts.destination, source=False))
-        if facts.flipped:
-            ends = (ends[1], ends[0])
+        one, other = (End(end.zone, end.role, end.component) for end in (facts.source, facts.destination))
+        ends = (other, one) if facts.flipped else (one, other)
         nearest = None
         if standing:
             nearest = path if path is not None else self._nearest.path(facts)
@@ -446,17 +446,15 @@ def _may_fit(source: Endpoint, destination: Endpoint) -> bool:
 # --- words -----------------------------------------------------------------------------------------------------------
 
 
-def _end(facts: Facts, endpoint: Endpoint, *, source: bool) -> End:
-    """Of several roles: the one that the fitting row names, else that of the listener on the port, else the first."""
-    role = endpoint.role
-    named = None
+def _called(facts: Facts, *, source: bool) -> Endpoint:
+    """An end by the role that fields and sentences give it: of several the one that the fitting row names, else that of
+    the listener on the port, else the first."""
+    endpoint = facts.source if source else facts.destination
     if facts.leg is not None:
-        named = facts.leg.source_role if source else facts.leg.destination_role
-    elif not source:
-        named = next((leg.destination_role for leg in facts.listener_or_off), None)
-    if named is not None and named in endpoint.roles:
-        role = named
-    return End(endpoint.zone, role, endpoint.component)
+        return endpoint.called(facts.leg.source_role if source else facts.leg.destination_role)
+    if source:
+        return endpoint
+    return endpoint.called(next((leg.destination_role for leg in facts.listener_or_off), None))
 
 
 def _ends_text(facts: Facts) -> str:

@@ -78,14 +78,15 @@ def _unpack(data: bytes, run: int, position: str, side: str | None, site: Site) 
     for values in rows:
         plain: dict[str, Any] = dict(zip(_PLAIN, values, strict=False))
         source, destination, one, other, services, isn, spoken = values[len(_PLAIN) :]
+        ends = _ends(*one, *other)
         yield Sight(
             sensor=run,
             position=position,
             side=side,
             behind_lb=behind_lb,
-            source=site.endpoints[source],
-            destination=site.endpoints[destination],
-            ends=_ends(*one, *other),
+            source=site.endpoints[source].called(ends[0].role),
+            destination=site.endpoints[destination].called(ends[1].role),
+            ends=ends,
             services=_services(*services),
             isn=None if isn is None else (isn[0], isn[1]),
             spoken=tuple(Spoken(*counts) for counts in spoken),

@@ -70,7 +70,7 @@ EDGE, LITWARE, STRANGER = "203.0.113.10", "198.51.100.10", "192.0.2.66"
             f"{STRANGER}:5269",
             xmpp(2, 1),
             Detail(),
-            "edge01.contoso.net (edge-ext-access) opened XMPP on TCP 5269",
+            "edge01.contoso.net (edge-xmpp-proxy) opened XMPP on TCP 5269",
         ),
         (
             STRANGER,
