@@ -211,6 +211,12 @@ class Facts:
         return self.observation.answered == Answered.YES
 
     @property
+    def reached(self) -> str:
+        """What the source did to the destination, as a sentence says it: what nobody answered may not have come
+        there."""
+        return "reached" if self.answered else "addressed"
+
+    @property
     def listener_spoke(self) -> bool:
         """The destination sent something other than a TLS alert."""
         if self.flipped:

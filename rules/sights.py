@@ -86,6 +86,11 @@ class Sight:
     last: int = 0  # ns
 
     @property
+    def reached(self) -> str:
+        """As of `rules.facts.Facts`."""
+        return "reached" if self.answered else "addressed"
+
+    @property
     def five(self) -> Hashable:
         return (self.transport, self.source_ip, self.source_port, self.destination_ip, self.port)
 

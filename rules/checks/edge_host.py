@@ -81,7 +81,7 @@ def edge_internal_from_external(facts: Facts) -> str | None:
     if facts.source.has(names.FW_EXT, names.FW_INT) or "lb" in facts.source.sections:
         return None  # a firewall or balancer that stands in both networks and looks whether the Edge is alive
     return (
-        f"{facts.source} reached the inner address of {facts.destination} on {facts.at_port}: "
+        f"{facts.source} {facts.reached} the inner address of {facts.destination} on {facts.at_port}: "
         "close every way from outside to the inner perimeter network."
     )
 

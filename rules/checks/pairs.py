@@ -192,7 +192,7 @@ def edge_as_router(sights: Sights) -> Iterator[Joined]:
         outer, inner = (one, other) if one.position == "external" else (other, one)
         if outer.source.zone in (names.EXTERNAL, names.PERIMETER_EXT) and _is_behind(outer.destination):
             yield Joined(
-                f"{outer.source} reached {outer.destination} through both firewalls unchanged: "
+                f"{outer.source} {inner.reached} {outer.destination} through both firewalls unchanged: "
                 "take away every route between the perimeter networks, an Edge never forwards.",
                 (outer, inner),
             )

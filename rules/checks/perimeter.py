@@ -39,8 +39,8 @@ def external_to_internal_direct(facts: Facts) -> str | None:
     if facts.source.zone != names.EXTERNAL or not facts.destination.inside:
         return None
     return (
-        f"{facts.source} reached {facts.destination} on {facts.at_port} without passing the Edge or the reverse proxy: "
-        "close both firewalls to it."
+        f"{facts.source} {facts.reached} {facts.destination} on {facts.at_port} without passing the Edge or the "
+        "reverse proxy: close both firewalls to it."
     )
 
 
@@ -207,7 +207,7 @@ def sba_direct_from_external(facts: Facts) -> str | None:
     if facts.source.zone != names.EXTERNAL or not facts.destination.has(names.SBA):
         return None
     return (
-        f"{facts.source} reached the branch appliance {facts.destination} on {facts.at_port}: "
+        f"{facts.source} {facts.reached} the branch appliance {facts.destination} on {facts.at_port}: "
         "close the firewalls to it, branches use the central Edge."
     )
 

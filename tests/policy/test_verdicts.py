@@ -455,3 +455,14 @@ def test_what_is_concluded_from_silence_alone(site: Bench) -> None:
     assert site.judge("192.0.2.66:4000", "203.0.113.10:22/tcp", UNANSWERED).of_silence
     assert not site.judge("203.0.113.10:4000", "192.0.2.9:25/tcp", UNANSWERED).of_silence
     assert not site.judge("203.0.113.10:49900", "198.51.100.80:80/tcp", HTTP).of_silence
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("wire", "word"), [(SSH, "reached"), (SILENT, "reached"), (UNANSWERED, "addressed")])
+def test_nobody_is_said_to_be_reached_who_did_not_answer(wire: dict[str, Any], word: str) -> None:
+    for address, rule in (("192.168.10.90", "external-to-internal-direct"), ("172.25.33.10", "edge-internal-from-")):
+        verdict = Bench(contoso(), "internal").judge("192.0.2.66:50001", f"{address}:445/tcp", wire)
+        assert verdict.rules[0].startswith(rule)
+        assert f"a host on the Internet {word} " in verdict.reason
