@@ -18,9 +18,16 @@ from rules.topology import at_least
 def _inner_pool(facts: Facts) -> EdgePool | None:
     """The Edge pool whose inner address a TCP flow goes to, unless a firewall or a balancer looks whether it is
     alive."""
-    if not facts.tcp or facts.source.has(names.FW_EXT, names.FW_INT) or "lb" in facts.source.sections:
+    if not facts.tcp or _looks_whether_alive(facts):
         return None
     return facts.site.edge_pool_of(facts.destination, *names.INNER_EDGE)
+
+
+def _looks_whether_alive(facts: Facts) -> bool:
+    """A balancer does, whatever it says, and a firewall that says nothing; one that speaks does so in place of whoever
+    it hides, and is no better a source than any other host there."""
+    silent_firewall = facts.source.has(names.FW_EXT, names.FW_INT) and not facts.opener_spoke
+    return silent_firewall or "lb" in facts.source.sections
 
 
 @rule(
@@ -134,7 +141,7 @@ _MEDIA = frozenset({"stun", "turn", "pseudo-tls", "rtp", "rtcp"})
 def cls_from_outside(facts: Facts) -> str | None:
     if not facts.tcp or not (facts.source.perimeter or facts.source.zone == names.EXTERNAL):
         return None
-    if facts.source.has(names.FW_EXT, names.FW_INT) or "lb" in facts.source.sections:
+    if _looks_whether_alive(facts):
         return None
     outer = facts.source.zone == names.EXTERNAL
     pool = facts.site.edge_pool_of(facts.destination, *names.INNER_EDGE, *(names.OUTER_EDGE if outer else ()))
