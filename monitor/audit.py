@@ -18,7 +18,7 @@ import parsers
 from monitor.aggregate import Aggregate, Finding, attempts, findings
 from monitor.capture_arguments import CaptureArgument
 from monitor.fields import columns
-from monitor.joins import Kept, together
+from monitor.joins import Kept, mark, together
 from monitor.judged import final_verdict, judged_values
 from monitor.judges import Judges
 from monitor.learned import Learned
@@ -95,6 +95,8 @@ def audit(
     run_side_by_side([replay for replay, _ in runs], sinks, progress)
 
     several = together(judges.site, [(replay, each) for (replay, _), each in zip(runs, kept, strict=True)])
+    for (_, aggregate), marked in zip(runs, several.marked, strict=True):
+        mark(aggregate, marked)
     found = findings(runs)
     told = {finding.id for finding in found}  # what one flow shows need not be told by two
     joined = [(learned, finding) for learned, finding in several.findings if finding.id not in told]

@@ -4,17 +4,20 @@ Strategy: beside the aggregate of each sensor stands a keeper of judged rows, `K
 joined as far as they reach, since what two sensors show once they show again. When all is read the rows become
 `rules.sights`, and each finding refers to rows of theirs, which are its samples and evidence like any other's. Live
 sensors make sights and findings of their rows by the same functions (`monitor.live.minutes`).
+
+A flow may be in many pairs, as three sensors on one way make of one connection. It counts once under a rule, as it does
+where the rule looks at it alone: in the first finding that it takes part in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from monitor.aggregate import SAMPLES, Finding, Part, sample_key
+from monitor.aggregate import SAMPLES, Aggregate, Finding, Part, sample_key
 from monitor.learned import Learned
 from monitor.replay import Replay
 from monitor.sums import QUARTER
@@ -98,21 +101,28 @@ def together(site: Site, kept: Sequence[tuple[Learned, Kept]]) -> Together:
         alike = (sensor, row["observation"][0].as_py(), frozenset(rules))
         if alike not in places:
             places[alike] = _beside(kept[sensor][0], alike[1], rules)
-        place = places[alike]
-        marked[sensor][key_of(row)] = place
-        column = row.column_names.index("observation")
-        rows[sensor, ref] = row.set_column(column, "observation", pa.array([place], pa.uint32()))
+        marked[sensor][key_of(row)] = places[alike]
+        rows[sensor, ref] = _at(row, places[alike])
     found: dict[str, tuple[Learned, Finding]] = {}
+    counted: set[tuple[str, int, int]] = set()  # rule, sensor, row
     for rule, severity, joined in told:
+        fresh = [
+            (place, sight)
+            for place, sight in enumerate(joined.sights)
+            if (rule.id, sight.sensor, sight.ref) not in counted
+        ]
+        if not fresh:
+            continue
         first = joined.sights[0]
         learned, row = kept[first.sensor][0], rows[first.sensor, first.ref]
         verdict = learned.verdicts[row["observation"][0].as_py()]
         finding = finding_of(site, rule, severity, joined, verdict)
         _, finding = found.setdefault(finding.id, (learned, finding))
-        for sight in joined.sights:
+        for place, sight in fresh:
+            counted.add((rule.id, sight.sensor, sight.ref))
             add(finding, sight)
             row = rows[sight.sensor, sight.ref]
-            finding.samples.append((sample_key(row), row, kept[sight.sensor][0]))
+            finding.samples.append(((joined.later(place), *sample_key(row)), row, kept[sight.sensor][0]))
             finding.ends.update((("source", sight.source_ip), ("destination", sight.destination_ip)))
     for _, finding in found.values():
         finding.samples.sort(key=lambda sample: (sample[0], sample[2].sensor.label))
@@ -130,6 +140,20 @@ def _beside(learned: Learned, place: int, rules: set[tuple[str, str]]) -> int:
     learned.protocols.append(learned.protocols[place])
     learned.observations.append(learned.observations[place])
     return len(learned.verdicts) - 1
+
+
+def mark(aggregate: Aggregate, marked: Mapping[Key, int]) -> None:
+    """Let samples of what one flow shows say what they take part in, too. marked: of this sensor."""
+    for group in aggregate.groups.values() if marked else ():
+        group.samples = [
+            (key, row if (place := marked.get(key_of(row))) is None else _at(row, place)) for key, row in group.samples
+        ]
+
+
+def _at(row: Any, place: int) -> Any:
+    """A row whose verdict stands there."""
+    column = row.column_names.index("observation")
+    return row.set_column(column, "observation", pa.array([place], pa.uint32()))
 
 
 def key_of(row: Any) -> Key:

@@ -59,4 +59,4 @@ def joins(rule: Rule, sights: Sights) -> Iterator[Joined]:
     """What one of them finds. sights: in order."""
     assert rule.join is not None
     for found in rule.join(sights):
-        yield Joined(found.reason, found.sights[:TAKING_PART])
+        yield Joined(found.reason, found.sights[:TAKING_PART], found.apart)

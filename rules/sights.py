@@ -97,10 +97,16 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A finding over several flows. The first of `sights` gives it its ends, its port and its place."""
+    """A finding over several flows. The first of `sights` gives it its ends, its port and its place. The first `apart`
+    of them are one of each kind that should not be together: they are shown before all others, whenever they began."""
 
     reason: str
     sights: tuple[Sight, ...]
+    apart: int = 0
+
+    def later(self, place: int) -> int:
+        """What orders the flow at that place among samples before its time does."""
+        return int(place >= self.apart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class _Part:
     rule: Rule
     finding: Finding  # with none of its flows
     sight: Sight
+    later: int  # among samples
 
 
 class _Longer:
@@ -175,7 +176,9 @@ class Minutes:
             for found in self._found(minute, last=last):
                 if found is not None:
                     rule, finding, joined = found
-                    parts += [_Part(rule, finding, sight) for sight in joined.sights]
+                    parts += [
+                        _Part(rule, finding, sight, joined.later(place)) for place, sight in enumerate(joined.sights)
+                    ]
                 yield
             for first in range(0, len(parts), AT_ONCE):
                 self._count(now, parts[first : first + AT_ONCE], learned, evidence)
@@ -267,7 +270,8 @@ class Minutes:
             add(finding, part.sight)
             own = self._flow(part.sight)
             if own is not None and self._room.take(now, [finding.id]):
-                finding.samples.append((sample_place(own.batch, own.row), row_of(own.batch, own.row), learned))
+                place = (part.later, *sample_place(own.batch, own.row))
+                finding.samples.append((place, row_of(own.batch, own.row), learned))
         for (_, sensor), finding in found.items():
             yield from finding_deltas(sensor, QUARTER, [finding])
 

@@ -45,7 +45,7 @@ def _federating(site: Site, sight: Sight) -> str | None:
 def edge_multiple_federation_routes(sights: Sights) -> Iterator[Joined]:
     pools, flows = _side_by_side(sights, _federating)
     if len(pools) > 1:
-        yield Joined(f"Federation runs over {' and '.join(pools)}: publish one pool for it.", flows)
+        yield Joined(f"Federation runs over {' and '.join(pools)}: publish one pool for it.", flows, len(pools))
 
 
 def _side_by_side(sights: Sights, place: Callable[[Site, Sight], str | None]) -> tuple[list[str], tuple[Sight, ...]]:
@@ -83,7 +83,7 @@ def _speaking_xmpp(site: Site, sight: Sight) -> str | None:
 def xmpp_multiple_sites(sights: Sights) -> Iterator[Joined]:
     sites, flows = _side_by_side(sights, _speaking_xmpp)
     if len(sites) > 1:
-        yield Joined(f"XMPP runs over the sites {' and '.join(sites)}: host it in one.", flows)
+        yield Joined(f"XMPP runs over the sites {' and '.join(sites)}: host it in one.", flows, len(sites))
 
 
 def _showing(site: Site, sight: Sight) -> tuple[str, int, bool, str, str] | None:
@@ -254,4 +254,5 @@ def lb_mixed_mode(sights: Sights) -> Iterator[Joined]:
                     f"{pool} is reached at its virtual address at the {one} firewall and at its nodes at the {other} "
                     "one: balance both sides in the same way.",
                     (at_nodes[0], at_vip[0], *at_nodes[1:], *at_vip[1:]),
+                    2,
                 )

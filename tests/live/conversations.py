@@ -88,13 +88,18 @@ def stated(findings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
     return {f["id"]: tuple(str(f[name]) for name in names) for f in findings if f["position"] != "config"}
 
 
-def audited(folder: Path, topology: Topology, seen: Seen) -> dict[str, tuple[Any, ...]]:
+def captured(folder: Path, seen: Seen) -> list[CaptureArgument]:
+    """A capture of each sensor."""
     arguments = []
     for sensor, its in seen.items():
         path = folder / f"{sensor.name}.pcap"
         path.write_bytes(pcap(sorted(its, key=lambda packet: packet.time)))
         arguments.append(CaptureArgument(str(path), sensor, str(path)))
-    return stated(audit(topology, arguments, Settings()).result["findings"])
+    return arguments
+
+
+def audited(folder: Path, topology: Topology, seen: Seen) -> dict[str, tuple[Any, ...]]:
+    return stated(audit(topology, captured(folder, seen), Settings()).result["findings"])
 
 
 class Live:

@@ -71,6 +71,27 @@ def passed(at: float, inner: tuple[Turn, ...]) -> Seen:
     }
 
 
+def forwarded_past_three(at: float) -> Seen:
+    """One connection that two sensors see behind the firewall, too."""
+    return {**forwarded(at), LAN: connection(USER, ("192.168.10.95", 4443), at + 0.02, 4)}
+
+
+def passed_twice(at: float) -> Seen:
+    """The client asks twice with one greeting, and so does what forwards it."""
+    turns = tls("webext.contoso.com")
+    proxy, web = "172.25.33.40", ("192.168.10.95", 4443)
+    return {
+        OUT: [
+            *connection(USER, ("203.0.113.40", 443), at, 5, turns),
+            *connection((USER[0], 50113), ("203.0.113.40", 443), at + 1, 7, turns),
+        ],
+        INNER: [
+            *connection((proxy, 40010), web, at + 0.1, 6, turns),
+            *connection((proxy, 40011), web, at + 1.1, 8, turns),
+        ],
+    }
+
+
 def allocations(at: float, count: int, *, go_on: bool = False) -> Seen:
     """Of one source, from a port each, all in half a minute."""
     found: Seen = {OUT: []}
@@ -218,11 +239,13 @@ def talkative(messages: int) -> Seen:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is seen, and the rules over several flows that hold of it. site: of `tests.policy.variants`."""
+    """What is seen, and the rules over several flows that hold of it. site: of `tests.policy.variants`. flows: of the
+    findings, where several pairs share them: each that a sensor saw counts once."""
 
     seen: Callable[[], Seen]
     rules: set[str] = field(default_factory=set)
     site: str = "contoso"
+    flows: dict[str, int] = field(default_factory=dict)
 
 
 CASES: dict[str, Case] = {
@@ -234,6 +257,12 @@ CASES: dict[str, Case] = {
     "through both firewalls": Case(lambda: forwarded(119.995), {"edge-as-router"}),
     "at both firewalls, not the same": Case(lambda: forwarded(119.995, 5)),
     "TLS passed through": Case(lambda: passed(59.95, tls("webext.contoso.com")), {"reverse-proxy-tls-passthrough"}),
+    "through both firewalls at three sensors": Case(
+        lambda: forwarded_past_three(119.98), {"edge-as-router"}, flows={"edge-as-router": 3}
+    ),
+    "TLS passed through twice": Case(
+        lambda: passed_twice(57.95), {"reverse-proxy-tls-passthrough"}, flows={"reverse-proxy-tls-passthrough": 4}
+    ),
     "TLS of its own": Case(lambda: passed(59.95, tls("webext.contoso.com", "fe.contoso.net"))),
     "31 allocations in a minute": Case(lambda: allocations(10, 31), {"turn-unauthenticated-flood"}),
     "30 allocations in a minute": Case(lambda: allocations(10, 30)),

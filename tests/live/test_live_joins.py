@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from monitor.audit import audit
 from monitor.live.session import LiveSession
+from monitor.replay import Settings
 from monitor.scope import read_scope
 from monitor.settings.config import EvidenceSettings
 from monitor.simulate.exchange import source
+from monitor.store.entry import entry_of
+from monitor.store.questions import Filter, listing
 from monitor.store.sights import Showing, insert, next_shown, pack
 from monitor.store.spans import spans
 from monitor.store.sqlite import open_record, reading
@@ -25,7 +29,7 @@ from rules.facts import Site
 from rules.sights import Sight, Spoken
 from rules.verdict import End
 from tests.house.captures import ROOT
-from tests.live.conversations import IN, INNER, OUT, SECOND, START, Live, Seen, audited, connection, tls
+from tests.live.conversations import IN, INNER, OUT, SECOND, START, Live, Seen, audited, captured, connection, tls
 from tests.live.joined_traffic import ACCESS, CASES, USER, translated
 from tests.live.test_live_session import topology
 from tests.policy.variants import site
@@ -43,6 +47,8 @@ def test_live_is_what_an_audit_says(tmp_path: Path, name: str) -> None:
     seen, at = case.seen(), site(case.site)
     wanted = audited(tmp_path, at, seen)
     assert {rule for rule, *_ in wanted.values()} & OVER_SEVERAL == case.rules
+    for rule, flows_ in case.flows.items():
+        assert [flows for name_, _, _, flows, *_ in wanted.values() if name_ == rule] == [str(flows_)]
     live = Live(tmp_path / "record.db", at, seen)
     last = max(packet.time for packets in seen.values() for packet in packets) - START
     live.until(last // 1_000_000_000 + 90)
@@ -61,6 +67,45 @@ def test_the_flows_of_both_sensors_are_samples_and_evidence(tmp_path: Path) -> N
     [slice_] = finding["evidence"]
     assert slice_["packets"] == 12, "six of each leg: SYN, SYN-ACK, ACK, and three to close"
     assert Path(slice_["path"]).is_file()
+
+
+def test_what_should_not_be_together_is_shown_together(tmp_path: Path) -> None:
+    """The first flow of the second pool comes after twenty of the first; in an audit each sample says all its rules."""
+    second = replace(OUT, name="xf-out-2")
+    flows_ = [((f"198.51.100.{10 + n}", 41000), ("203.0.113.10", 5061), 20 + n) for n in range(10)]
+    flows_.append((("203.0.113.11", 41000), ("198.51.100.10", 5061), 40))
+    at = site("two-pools")
+    seen = {
+        sensor: [
+            packet
+            for number, (*ends, time) in enumerate(flows_)
+            for packet in connection(*ends, time + late, number, tls())
+        ]
+        for sensor, late in ((OUT, 0), (second, 0.001))
+    }
+    outcome = audit(at, captured(tmp_path, seen), Settings(), split=True)
+    record = open_record(str(tmp_path / "audited.db"), writing=True)
+    record.add(entry_of(outcome, (None, None), {}), START)
+    with reading(str(record.path)) as connection_:
+        recorded = listing(connection_, Filter())["findings"]
+    live = Live(tmp_path / "record.db", at, seen)
+    live.until(150)
+    live.close()
+    for findings in (outcome.result["findings"], recorded):
+        [finding] = [one for one in findings if one["rule"] == "federation-disabled-5061"]
+        assert [sample["flow"]["edgewarden"]["rules"] for sample in finding["samples"]] == 2 * [
+            [
+                "edge-egress-unlisted",
+                "edge-multiple-federation-routes",
+                "federation-disabled-5061",
+            ]  # high, medium, medium
+        ]
+    for findings in (outcome.result["findings"], recorded, live.listing()):
+        [finding] = [one for one in findings if one["rule"] == "edge-multiple-federation-routes"]
+        assert finding["flows"] == 22
+        assert len(finding["samples"]) == 8
+        shown = {sample["flow"]["source"]["ip"] for sample in finding["samples"]}
+        assert {"198.51.100.10", "203.0.113.11"} <= shown, "the first of each pool"
 
 
 def test_a_flow_that_goes_on_counts_once(tmp_path: Path) -> None:
