@@ -200,10 +200,7 @@ pub fn observe(flow: &Flow, known: Known<'_>) -> Seen {
         answered as u32,
         payload,
         u32::from(service),
-        facts
-            .services()
-            .iter()
-            .fold(0, |bits, service| bits | 1 << *service as u32),
+        facts.bits(),
         evidence(facts, payload, reading.from_start, reading.unrecognised),
         tls_bits(flow, destination, ended),
         tls.map_or(0, |tls| u32::from(tls.version)),

@@ -68,7 +68,7 @@ impl Datagrams {
             }
             return;
         }
-        if facts.services().first().is_some_and(|first| ALONE.contains(first)) {
+        if ALONE.iter().any(|&service| facts.has(service)) {
             return;
         }
         if facts.has(Service::Quic) {
