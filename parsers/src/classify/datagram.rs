@@ -35,8 +35,10 @@ pub(super) struct Datagrams {
     dtls: dtls::State,
     quic: quic::State,
     wireguard: wireguard::State,
-    /// Once there is media, also inside of TURN.
+    /// Once there is media.
     payloads: Option<Box<rtp::Payloads>>,
+    /// Once there is any inside of TURN.
+    relayed: Option<Box<rtp::Relayed>>,
     weighed: u16,
     count: u32,
     /// Datagrams that may be the first of a media source.
@@ -106,10 +108,17 @@ impl Datagrams {
                 return;
             }
         }
-        if (128..192).contains(&first) && rtp::read_datagram(side, payload, &mut self.rtp, context) {
-            self.weigh(side, payload, context, rtp::Payloads::weigh);
-        } else if (0x40..0x50).contains(&first) {
-            self.weigh_relayed(side, payload, context);
+        match first {
+            128..192 => {
+                let media = rtp::read_datagram(side, payload, &mut self.rtp, context);
+                if let Some(rtp::Media::Packet(packet)) = media.filter(|_| self.weighed < MEDIA_WEIGHED) {
+                    self.weighed = self.weighed.saturating_add(1);
+                    let packets = self.payloads.get_or_insert_default().weigh(&packet);
+                    context.facts.clear_media = context.facts.clear_media.max(packets);
+                }
+            }
+            0x40..0x50 => self.weigh_relayed(side, payload, context),
+            _ => {}
         }
     }
 
@@ -119,20 +128,8 @@ impl Datagrams {
             return;
         }
         if let Some(data) = stun::relayed(payload).filter(|data| matches!(data, [128..192, ..])) {
-            self.weigh(side, data, context, rtp::Payloads::weigh_relayed);
-        }
-    }
-
-    fn weigh(
-        &mut self,
-        side: Side,
-        packet: &[u8],
-        context: &mut Context<'_>,
-        by: fn(&mut rtp::Payloads, Side, &[u8]) -> u32,
-    ) {
-        if self.weighed < MEDIA_WEIGHED {
             self.weighed = self.weighed.saturating_add(1);
-            let packets = by(self.payloads.get_or_insert_default(), side, packet);
+            let packets = self.relayed.get_or_insert_default().weigh(side, data);
             context.facts.clear_media = context.facts.clear_media.max(packets);
         }
     }

@@ -6,7 +6,7 @@
 
 mod payload;
 
-pub use payload::Payloads;
+pub use payload::{Payloads, Relayed};
 
 use super::Context;
 use crate::cursor::Cursor;
@@ -37,6 +37,26 @@ pub struct State {
     next: [u8; 2],
 }
 
+/// A datagram that is media, by what was recognised now or before.
+#[derive(Debug)]
+pub enum Media<'a> {
+    Packet(Packet<'a>),
+    /// RTCP.
+    Report,
+}
+
+/// An RTP packet of a source that is one.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    /// Where the flow's `State` has the source.
+    place: usize,
+    ssrc: u32,
+    sequence: u16,
+    payload: &'a [u8],
+    /// How many packets of the source it proves.
+    proves: u8,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Header {
     sequence: u16,
@@ -49,45 +69,56 @@ pub fn probe_datagram(payload: &[u8]) -> bool {
     header(payload).is_some() || is_compound(payload)
 }
 
-/// Follows the sources of the flow; true = the datagram is RTP or RTCP of what was recognised, now or before.
-pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mut Context<'_>) -> bool {
+/// Follows the sources of the flow.
+pub fn read_datagram<'a>(
+    side: Side,
+    payload: &'a [u8],
+    state: &mut State,
+    context: &mut Context<'_>,
+) -> Option<Media<'a>> {
     // RFC 5761 4: RTCP's types leave no payload type of RTP in this range.
     if matches!(payload, [first, 192..=223, ..] if first & 0xc0 == 0x80) {
         let facts = &mut *context.facts;
         let media = [Service::Rtp, Service::Rtcp, Service::Stun, Service::Turn, Service::Dtls];
         let known = media.into_iter().any(|service| facts.has(service));
         let rtcp = is_compound(payload) || known && is_secured(payload);
-        if rtcp {
-            facts.recognise(Service::Rtcp);
+        if !rtcp {
+            return None;
         }
-        return rtcp;
+        facts.recognise(Service::Rtcp);
+        return Some(Media::Report);
     }
-    let Some((_, packets)) = follow(side, payload, state) else {
-        return false;
-    };
+    let packet = follow(side, payload, state)?;
     if let Some(count) = context.facts.rtp_packets.get_mut(side.index()) {
-        *count = count.saturating_add(packets);
+        *count = count.saturating_add(packet.proves);
     }
     context.facts.recognise(Service::Rtp);
-    true
+    Some(Media::Packet(packet))
 }
 
 /// SSRC of the packet, once its source is one; nothing is noted of the flow.
 pub fn source(side: Side, payload: &[u8], state: &mut State) -> Option<u32> {
-    follow(side, payload, state).map(|(ssrc, _)| ssrc)
+    follow(side, payload, state).map(|packet| packet.ssrc)
 }
 
-/// SSRC of the packet and how many packets it proves, if it belongs to a source.
-fn follow(side: Side, payload: &[u8], state: &mut State) -> Option<(u32, u8)> {
-    let header = header(payload)?;
+/// The packet, if it belongs to a source.
+fn follow<'a>(side: Side, datagram: &'a [u8], state: &mut State) -> Option<Packet<'a>> {
+    let (header, payload) = header_and_payload(datagram)?;
     let (sources, next) = (state.sources.get_mut(side.index())?, state.next.get_mut(side.index())?);
-    match sources.iter_mut().flatten().find(|source| source.ssrc == header.ssrc) {
-        Some(source) => {
+    let places = sources.iter_mut().zip(side.index() * SOURCES..);
+    let mut taken = places.filter_map(|(source, place)| Some((source.as_mut()?, place)));
+    match taken.find(|(source, _)| source.ssrc == header.ssrc) {
+        Some((source, place)) => {
             let known = source.in_order >= IN_ORDER;
             source.follow(header);
-            // Those that led here count too, once it is known what they were.
-            let packets = if known { 1 } else { IN_ORDER };
-            (source.in_order >= IN_ORDER).then_some((source.ssrc, packets))
+            (source.in_order >= IN_ORDER).then_some(Packet {
+                place,
+                ssrc: header.ssrc,
+                sequence: header.sequence,
+                payload,
+                // Those that led here count too, once it is known what they were.
+                proves: if known { 1 } else { IN_ORDER },
+            })
         }
         None => {
             let Header {
@@ -220,7 +251,7 @@ mod tests {
     impl Flow {
         fn hear(&mut self, side: Side, payload: &[u8]) -> bool {
             let state = &mut self.state;
-            with_context(&mut self.facts, |context| read_datagram(side, payload, state, context))
+            with_context(&mut self.facts, |context| read_datagram(side, payload, state, context).is_some())
         }
     }
 

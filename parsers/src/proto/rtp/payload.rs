@@ -7,7 +7,7 @@
 //! ever reaches 10^12 is below 10^-12 for each source, however long it talks (Ville's inequality). A source whose sum
 //! falls far enough is encrypted, or too well compressed to tell, and costs no more comparisons.
 
-use super::{follow, header_and_payload, State};
+use super::{follow, Packet, State, SOURCES};
 use crate::facts::Side;
 
 /// First octets of a payload that are compared: a codec's header and enough of its content.
@@ -15,8 +15,6 @@ const COMPARED: usize = 16;
 /// Last octets that never are: the tag of SRTP (10, with AES-GCM 16; RFC 3711 5.2, RFC 7714 13) and before it a key
 /// identifier, which is the same in each packet (3.1; implementations use 1 to 4 of the 128 octets it may have).
 const TRAILER: usize = 32;
-/// Sources followed on one flow, both sides.
-const SOURCES: usize = 8;
 
 /// Natural logarithms in millionths, rounded against "clear": of 4, of 255/252, of 10^12.
 const SAME: i32 = 1_386_294;
@@ -25,72 +23,65 @@ const PROVED: i32 = 27_631_022;
 /// Encrypted sources are here after some 600 packets; one that repeats one octet in 70 hardly ever is.
 const HOPELESS: i32 = -60_000_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Standing {
+    #[default]
     Open,
     Clear,
     Hopeless,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Source {
-    side: Side,
     ssrc: u32,
     sequence: u16,
+    standing: Standing,
     /// Octets of the last packet that the next is compared with.
     last: [u8; COMPARED],
     length: usize,
     sum: i32,
+    /// 0: there is none yet.
     packets: u32,
-    standing: Standing,
 }
 
-/// The sources of a flow; kept once there is media.
+/// The sources of a flow, in the places that `State` gives them; kept once there is media.
 #[derive(Debug, Default)]
-pub struct Payloads {
-    sources: [Option<Source>; SOURCES],
-    next: usize,
-    /// Of what a relay carries in its messages.
-    relayed: State,
+pub struct Payloads([Source; 2 * SOURCES]);
+
+/// Sources and payloads of what a relay carries, which may be anything.
+#[derive(Debug, Default)]
+pub struct Relayed {
+    state: State,
+    payloads: Payloads,
 }
 
 impl Payloads {
-    /// An RTP packet of a source that is one: how many packets of that source there were, if its payload is not
-    /// encrypted; else 0.
-    pub fn weigh(&mut self, side: Side, packet: &[u8]) -> u32 {
-        let Some((header, payload)) = header_and_payload(packet) else {
+    /// How many packets of this source there were, if its payload is not encrypted; else 0.
+    pub fn weigh(&mut self, packet: &Packet<'_>) -> u32 {
+        let Some(source) = self.0.get_mut(packet.place) else {
             return 0;
         };
-        let compared = payload.len().saturating_sub(TRAILER).min(COMPARED);
-        let octets = payload.get(..compared).unwrap_or_default();
-        let known = |source: &&mut Source| source.ssrc == header.ssrc && source.side == side;
-        match self.sources.iter_mut().flatten().find(known) {
-            Some(source) => source.weigh(header.sequence, octets),
-            None => {
-                let mut source = Source {
-                    side,
-                    ssrc: header.ssrc,
-                    sequence: header.sequence,
-                    last: [0; COMPARED],
-                    length: 0,
-                    sum: 0,
-                    packets: 1,
-                    standing: Standing::Open,
-                };
-                source.keep(octets);
-                if let Some(place) = self.sources.get_mut(self.next) {
-                    *place = Some(source);
-                }
-                self.next = self.next.wrapping_add(1) % SOURCES;
-                0
-            }
+        let compared = packet.payload.len().saturating_sub(TRAILER).min(COMPARED);
+        let octets = packet.payload.get(..compared).unwrap_or_default();
+        if source.packets > 0 && source.ssrc == packet.ssrc {
+            return source.weigh(packet.sequence, octets);
         }
+        *source = Source {
+            ssrc: packet.ssrc,
+            sequence: packet.sequence,
+            packets: 1,
+            ..Source::default()
+        };
+        source.keep(octets);
+        0
     }
+}
 
-    /// The same for what a relay carried, which may be anything.
-    pub fn weigh_relayed(&mut self, side: Side, data: &[u8]) -> u32 {
-        match follow(side, data, &mut self.relayed) {
-            Some(_) => self.weigh(side, data),
+impl Relayed {
+    /// As `Payloads::weigh`, of data that are RTP of a source.
+    pub fn weigh(&mut self, side: Side, data: &[u8]) -> u32 {
+        match follow(side, data, &mut self.state) {
+            Some(packet) => self.payloads.weigh(&packet),
             None => 0,
         }
     }
@@ -98,6 +89,9 @@ impl Payloads {
 
 impl Source {
     fn weigh(&mut self, sequence: u16, octets: &[u8]) -> u32 {
+        if self.standing == Standing::Hopeless {
+            return 0;
+        }
         let ahead = sequence.wrapping_sub(self.sequence);
         // A copy is equal for another reason, and one that was overtaken may be a copy.
         if ahead == 0 || ahead > u16::MAX / 2 {
@@ -132,6 +126,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use super::super::header_and_payload;
     use super::*;
     use proptest::prelude::*;
     use Side::{A, B};
@@ -164,11 +159,25 @@ mod tests {
         }
     }
 
+    /// The packet is taken for one of a source that is known.
+    fn weigh(payloads: &mut Payloads, side: Side, datagram: &[u8]) -> u32 {
+        let Some((header, payload)) = header_and_payload(datagram) else {
+            return 0;
+        };
+        payloads.weigh(&Packet {
+            place: side.index() * SOURCES + header.ssrc as usize % SOURCES,
+            ssrc: header.ssrc,
+            sequence: header.sequence,
+            payload,
+            proves: 1,
+        })
+    }
+
     fn heard(packets: impl IntoIterator<Item = Vec<u8>>) -> u32 {
         let mut payloads = Payloads::default();
         packets
             .into_iter()
-            .map(|packet| payloads.weigh(A, &packet))
+            .map(|packet| weigh(&mut payloads, A, &packet))
             .last()
             .unwrap()
     }
@@ -252,9 +261,9 @@ mod tests {
         for n in 0..100 {
             let noise = chance.octets(160);
             told = [
-                payloads.weigh(A, &packet(7, n, &[0xd5; 160])),
-                payloads.weigh(A, &packet(8, n, &noise)),
-                payloads.weigh(B, &packet(7, n, &noise)),
+                weigh(&mut payloads, A, &packet(7, n, &[0xd5; 160])),
+                weigh(&mut payloads, A, &packet(8, n, &noise)),
+                weigh(&mut payloads, B, &packet(7, n, &noise)),
             ];
         }
         assert_eq!(told, [100, 0, 0]);
@@ -273,15 +282,15 @@ mod tests {
 
     #[test]
     fn what_a_relay_carries_must_be_a_source_first() {
-        let mut payloads = Payloads::default();
+        let mut relayed = Relayed::default();
         let told: Vec<u32> = (0..60)
-            .map(|n| payloads.weigh_relayed(A, &packet(7, n, &[0xff; 160])))
+            .map(|n| relayed.weigh(A, &packet(7, n, &[0xff; 160])))
             .collect();
         // Two packets before it is one.
         assert_eq!(told.last(), Some(&58));
-        let mut payloads = Payloads::default();
+        let mut relayed = Relayed::default();
         for _ in 0..60 {
-            assert_eq!(payloads.weigh_relayed(A, &[0x80; 100]), 0, "one number, not a sequence");
+            assert_eq!(relayed.weigh(A, &[0x80; 100]), 0, "one number, not a sequence");
         }
     }
 
@@ -297,10 +306,10 @@ mod tests {
 
         #[test]
         fn arbitrary_packets_do_no_harm(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..40)) {
-            let mut payloads = Payloads::default();
+            let (mut payloads, mut relayed) = (Payloads::default(), Relayed::default());
             for packet in &packets {
-                payloads.weigh(B, packet);
-                payloads.weigh_relayed(A, packet);
+                weigh(&mut payloads, B, packet);
+                relayed.weigh(A, packet);
             }
         }
     }
