@@ -251,7 +251,9 @@ mod tests {
     impl Flow {
         fn hear(&mut self, side: Side, payload: &[u8]) -> bool {
             let state = &mut self.state;
-            with_context(&mut self.facts, |context| read_datagram(side, payload, state, context).is_some())
+            with_context(&mut self.facts, |context| {
+                read_datagram(side, payload, state, context).is_some()
+            })
         }
     }
 

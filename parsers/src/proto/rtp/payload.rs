@@ -11,7 +11,7 @@ use super::{follow, Packet, State, SOURCES};
 use crate::facts::Side;
 
 /// First octets of a payload that are compared: a codec's header and enough of its content.
-const COMPARED: usize = 16;
+const COMPARED: u32 = u128::BITS / 8;
 /// Last octets that never are: the tag of SRTP (10, with AES-GCM 16; RFC 3711 5.2, RFC 7714 13) and before it a key
 /// identifier, which is the same in each packet (3.1; implementations use 1 to 4 of the 128 octets it may have).
 const TRAILER: usize = 32;
@@ -31,14 +31,30 @@ enum Standing {
     Hopeless,
 }
 
+/// First octets of a payload as one number, which the processor compares at once, and how many of them count.
+#[derive(Debug, Default, Clone, Copy)]
+struct Beginning {
+    octets: u128,
+    count: u32,
+}
+
+impl Beginning {
+    fn of(payload: &[u8]) -> Beginning {
+        let counted = u32::try_from(payload.len().saturating_sub(TRAILER)).unwrap_or(u32::MAX);
+        Beginning {
+            octets: payload.first_chunk().map_or(0, |raw| u128::from_le_bytes(*raw)),
+            count: counted.min(COMPARED),
+        }
+    }
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Source {
     ssrc: u32,
     sequence: u16,
     standing: Standing,
-    /// Octets of the last packet that the next is compared with.
-    last: [u8; COMPARED],
-    length: usize,
+    /// Of the last packet: what the next is compared with.
+    last: Beginning,
     sum: i32,
     /// 0: there is none yet.
     packets: u32,
@@ -61,18 +77,16 @@ impl Payloads {
         let Some(source) = self.0.get_mut(packet.place) else {
             return 0;
         };
-        let compared = packet.payload.len().saturating_sub(TRAILER).min(COMPARED);
-        let octets = packet.payload.get(..compared).unwrap_or_default();
         if source.packets > 0 && source.ssrc == packet.ssrc {
-            return source.weigh(packet.sequence, octets);
+            return source.weigh(packet);
         }
         *source = Source {
             ssrc: packet.ssrc,
             sequence: packet.sequence,
+            last: Beginning::of(packet.payload),
             packets: 1,
             ..Source::default()
         };
-        source.keep(octets);
         0
     }
 }
@@ -88,22 +102,26 @@ impl Relayed {
 }
 
 impl Source {
-    fn weigh(&mut self, sequence: u16, octets: &[u8]) -> u32 {
+    fn weigh(&mut self, packet: &Packet<'_>) -> u32 {
         if self.standing == Standing::Hopeless {
             return 0;
         }
-        let ahead = sequence.wrapping_sub(self.sequence);
+        let ahead = packet.sequence.wrapping_sub(self.sequence);
         // A copy is equal for another reason, and one that was overtaken may be a copy.
         if ahead == 0 || ahead > u16::MAX / 2 {
             return 0;
         }
-        self.sequence = sequence;
+        self.sequence = packet.sequence;
         self.packets = self.packets.saturating_add(1);
         if self.standing == Standing::Open {
-            for (octet, before) in octets.iter().zip(self.last.iter().take(self.length)) {
-                self.sum = self.sum.saturating_add(if octet == before { SAME } else { -OTHER });
-            }
-            self.keep(octets);
+            let beginning = Beginning::of(packet.payload);
+            let count = beginning.count.min(self.last.count);
+            let beyond = u128::MAX.checked_shl(8 * count).unwrap_or(0);
+            let same = zeros(beginning.octets ^ self.last.octets | beyond);
+            self.sum = self
+                .sum
+                .saturating_add(same as i32 * SAME - (count - same) as i32 * OTHER);
+            self.last = beginning;
             self.standing = match self.sum {
                 PROVED.. => Standing::Clear,
                 ..=HOPELESS => Standing::Hopeless,
@@ -115,13 +133,12 @@ impl Source {
             Standing::Open | Standing::Hopeless => 0,
         }
     }
+}
 
-    fn keep(&mut self, octets: &[u8]) {
-        for (place, octet) in self.last.iter_mut().zip(octets) {
-            *place = *octet;
-        }
-        self.length = octets.len().min(COMPARED);
-    }
+/// How many octets of a number are zero: in all others the eighth bit is set, or will be by adding 0x7f to those below it.
+fn zeros(number: u128) -> u32 {
+    const BELOW: u128 = u128::from_le_bytes([0x7f; 16]);
+    (!(((number & BELOW) + BELOW) | number | BELOW)).count_ones()
 }
 
 #[cfg(test)]
@@ -283,14 +300,26 @@ mod tests {
     #[test]
     fn what_a_relay_carries_must_be_a_source_first() {
         let mut relayed = Relayed::default();
-        let told: Vec<u32> = (0..60)
-            .map(|n| relayed.weigh(A, &packet(7, n, &[0xff; 160])))
-            .collect();
+        let told: Vec<u32> = (0..60).map(|n| relayed.weigh(A, &packet(7, n, &[0xff; 160]))).collect();
         // Two packets before it is one.
         assert_eq!(told.last(), Some(&58));
         let mut relayed = Relayed::default();
         for _ in 0..60 {
             assert_eq!(relayed.weigh(A, &[0x80; 100]), 0, "one number, not a sequence");
+        }
+    }
+
+    #[test]
+    fn zeros_are_counted_by_octet() {
+        for (number, expected) in [
+            (0, 16),
+            (1, 15),
+            (0x80 << 64, 15),
+            (0x0100, 15),
+            (u128::MAX, 0),
+            (u128::MAX << 8, 1),
+        ] {
+            assert_eq!(zeros(number), expected, "{number:#x}");
         }
     }
 
