@@ -154,7 +154,7 @@ pub(super) fn mpls<'a>(part: Part<'a>, outside: &mut Outside) -> Result<Upper<'a
 
 /// An Ethernet frame that nothing announces: believed when it leads to an IP header of fitting length.
 pub(super) fn plausible_ethernet<'a>(part: Part<'a>, outside: &mut Outside) -> Option<Upper<'a>> {
-    let mut further = *outside;
+    let mut further = outside.clone();
     match ethernet(part, &mut further) {
         Ok(Upper::Ip(version, inner)) if ip::plausible(inner, version) => {
             *outside = further;

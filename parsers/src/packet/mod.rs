@@ -1,6 +1,6 @@
 //! Layers of one packet: from the link header down to the innermost IP packet and what it carries.
 //!
-//! Strategy: no allocation, no copy of octets, one pass. `link` walks to the first IP header, `ip` reads it, `tunnel`
+//! Strategy: no copy of octets, no allocation but for the names of tunnels, one pass. `link` walks to the first IP header, `ip` reads it, `tunnel`
 //! says whether another packet is inside, and so on until there is none or it cannot be read: then the flow is that of
 //! the last level that could. Every step carries how many octets were on the wire beside those that were captured
 //! (`Part`), so that lengths are judged against the packet as it was sent, not as it was cut.
@@ -29,7 +29,7 @@ const MAX_NESTED: u8 = 24;
 const MAX_TUNNELS: usize = 4;
 
 /// A packet taken apart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Decoded<'a> {
     /// Outermost, innermost if there are two or more.
     pub vlan: [Option<u16>; 2],
@@ -66,7 +66,7 @@ pub struct Fragment {
     pub more: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // Nearly every packet is the large one, and a box would allocate for each.
 pub enum Outcome<'a> {
     Ip(Decoded<'a>),
@@ -85,40 +85,35 @@ pub struct Stop {
     pub offset: usize,
 }
 
-/// The headers outside of the innermost packet, outermost first, at most four.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tunnels {
-    list: [Option<Tunnel>; MAX_TUNNELS],
-    count: usize,
-}
+/// The headers outside of the innermost packet, outermost first, at most four. Most packets have none, and room for four
+/// would be most of what is handed from layer to layer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tunnels(Vec<Tunnel>);
 
 impl Tunnels {
     pub fn iter(&self) -> impl Iterator<Item = &Tunnel> {
-        self.list.iter().flatten()
+        self.0.iter()
     }
 
     pub fn len(&self) -> usize {
-        self.count
+        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.is_empty()
     }
 
     fn is_full(&self) -> bool {
-        self.count == MAX_TUNNELS
+        self.0.len() >= MAX_TUNNELS
     }
 
     /// False when there is no room.
     fn push(&mut self, tunnel: Tunnel) -> bool {
-        match self.list.get_mut(self.count) {
-            Some(place) => {
-                *place = Some(tunnel);
-                self.count += 1;
-                true
-            }
-            None => false,
+        let room = !self.is_full();
+        if room {
+            self.0.push(tunnel);
         }
+        room
     }
 }
 
@@ -173,7 +168,7 @@ struct Halt {
 }
 
 /// What was met outside of the IP packet on the way to it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Outside {
     vlan: [Option<u16>; 2],
     tunnels: Tunnels,
@@ -248,7 +243,7 @@ pub fn decode_reassembled<'a>(outer: &Decoded<'_>, payload: &'a [u8]) -> Outcome
     };
     let outside = Outside {
         vlan: outer.vlan,
-        tunnels: outer.tunnels,
+        tunnels: outer.tunnels.clone(),
         nested: 0,
     };
     Outcome::Ip(descend(ip, outside, outer.duplicate))
@@ -257,7 +252,7 @@ pub fn decode_reassembled<'a>(outer: &Decoded<'_>, payload: &'a [u8]) -> Outcome
 /// Opens tunnel after tunnel. A level that cannot be read leaves the one around it standing.
 fn descend<'a>(mut ip: Ip<'a>, mut outside: Outside, duplicate: DuplicateKey) -> Decoded<'a> {
     while tunnel::may_hold(&ip) && !outside.tunnels.is_full() {
-        let mut further = outside;
+        let mut further = outside.clone();
         let Some((version, part)) = tunnel::open(&ip, &mut further) else {
             break;
         };
