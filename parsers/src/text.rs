@@ -69,6 +69,15 @@ impl Text {
     }
 }
 
+/// Appends lower-case hexadecimal digits. The formatter of the standard library takes ten times as long for an octet.
+pub fn write_hex(octets: &[u8], out: &mut String) {
+    for octet in octets {
+        for digit in [octet >> 4, octet & 0x0f] {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+}
+
 impl fmt::Debug for Text {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,12 +1,11 @@
 //! Makers of single columns: one cell a row, from an iterator over the rows.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, PrimitiveBuilder, StringBuilder};
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 
-use crate::text::Text;
+use crate::text::{write_hex, Text};
 
 pub fn numbers<T: ArrowPrimitiveType>(cells: impl Iterator<Item = Option<T::Native>>) -> ArrayRef {
     Arc::new(cells.collect::<PrimitiveArray<T>>())
@@ -65,9 +64,6 @@ pub fn put(out: &mut String, text: &str) -> bool {
 
 /// Lower-case hex; no cell for no octets.
 pub fn hex(octets: &[u8], out: &mut String) -> bool {
-    for octet in octets {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{octet:02x}");
-    }
+    write_hex(octets, out);
     !octets.is_empty()
 }

@@ -9,6 +9,8 @@ use std::fmt::Write;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
+use crate::text::write_hex;
+
 use super::hello::{
     is_grease, numbers, Carrier, ClientHello, ServerHello, APPLICATION_LAYER_PROTOCOL, POINT_FORMATS, SERVER_NAME,
     SIGNATURE_ALGORITHMS, SUPPORTED_GROUPS,
@@ -47,8 +49,11 @@ pub fn ja3s(hello: &ServerHello<'_>) -> [u8; 16] {
 
 fn decimal(text: &mut String, values: impl Iterator<Item = u16>) {
     for (index, value) in values.filter(|value| !is_grease(*value)).enumerate() {
+        if index > 0 {
+            text.push('-');
+        }
         // Writing to a String cannot fail.
-        let _ = write!(text, "{}{value}", if index == 0 { "" } else { "-" });
+        let _ = write!(text, "{value}");
     }
 }
 
@@ -89,7 +94,8 @@ pub fn ja4(hello: &ClientHello<'_>) -> Box<str> {
     sorted_hex(&mut listed, hashed.collect());
     let signatures = hello.long_list(SIGNATURE_ALGORITHMS).unwrap_or_default();
     for (index, value) in numbers(signatures).filter(|value| !is_grease(*value)).enumerate() {
-        let _ = write!(listed, "{}{value:04x}", if index == 0 { '_' } else { ',' });
+        listed.push(if index == 0 { '_' } else { ',' });
+        write_hex(&value.to_be_bytes(), &mut listed);
     }
     text.push('_');
     text.push_str(&short_hash(&listed));
@@ -132,7 +138,10 @@ fn protocol(name: &[u8]) -> String {
 fn sorted_hex(text: &mut String, mut values: Vec<u16>) {
     values.sort_unstable();
     for (index, value) in values.into_iter().enumerate() {
-        let _ = write!(text, "{}{value:04x}", if index == 0 { "" } else { "," });
+        if index > 0 {
+            text.push(',');
+        }
+        write_hex(&value.to_be_bytes(), text);
     }
 }
 
@@ -140,9 +149,8 @@ fn short_hash(text: &str) -> String {
     if text.is_empty() {
         return "000000000000".into();
     }
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = String::with_capacity(12);
+    write_hex(digest.get(..6).unwrap_or_default(), &mut short);
+    short
 }
