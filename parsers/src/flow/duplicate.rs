@@ -11,6 +11,9 @@ const WINDOW: u64 = 1_000_000;
 /// Packets remembered: 4 million a second inside the window, more than 10 Gbit/s of average packets.
 const RING: usize = 4_096;
 
+/// Buckets of the index, so many that most packets find none before them in theirs.
+const BUCKETS: usize = 4 * RING;
+
 /// Entries looked at in one bucket. An honest bucket holds one or two; a flood of equal packets would fill one with
 /// thousands.
 const STEPS: usize = 16;
@@ -27,7 +30,7 @@ struct Entry {
     previous: u64,
 }
 
-/// One sensor's recent packets. 230 KiB.
+/// One sensor's recent packets. 320 KiB.
 #[derive(Debug)]
 pub struct Duplicates {
     ring: Box<[Entry]>,
@@ -47,7 +50,7 @@ impl Default for Duplicates {
         };
         Duplicates {
             ring: vec![empty; RING].into(),
-            newest: vec![NONE; RING].into(),
+            newest: vec![NONE; BUCKETS].into(),
             count: 0,
         }
     }
@@ -59,7 +62,7 @@ impl Duplicates {
     /// TCP segment without payload, SYN, FIN or RST, which honest hosts repeat at once, is a copy only if it came
     /// another way (`link` differs); with payload or over UDP any equal packet is one.
     pub fn seen(&mut self, time: i64, content: u128, link: u64, strict_differs: bool) -> bool {
-        let bucket = (content as usize) % RING;
+        let bucket = (content as usize) % BUCKETS;
         let head = self.newest.get(bucket).copied().unwrap_or(NONE);
         let mut number = head;
         let mut seen = false;
@@ -142,7 +145,7 @@ mod tests {
     fn collisions_in_a_bucket_hide_nothing() {
         let mut packets = Duplicates::default();
         for index in 0..STEPS as u128 {
-            assert!(!packets.seen(0, index * RING as u128, 1, false));
+            assert!(!packets.seen(0, index * BUCKETS as u128, 1, false));
         }
         assert!(packets.seen(0, 0, 1, false));
     }
@@ -152,11 +155,11 @@ mod tests {
         let mut packets = Duplicates::default();
         packets.seen(0, 5, 1, false);
         for index in 0..RING as u128 - 1 {
-            packets.seen(0, 6 + RING as u128 * index, 1, false);
+            packets.seen(0, 6 + BUCKETS as u128 * index, 1, false);
         }
         assert!(packets.seen(0, 5, 1, false), "just within the ring");
         for index in 0..RING as u128 {
-            packets.seen(0, 6 + RING as u128 * index, 1, false);
+            packets.seen(0, 6 + BUCKETS as u128 * index, 1, false);
         }
         assert!(!packets.seen(0, 5, 1, false));
     }

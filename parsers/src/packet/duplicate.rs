@@ -1,7 +1,7 @@
 //! What makes two packets copies of one: a mirror port that sees a frame enter and leave delivers it twice, a router
 //! between two mirrored ports with another hop limit.
 //!
-//! The mix is of the wyhash family (multiply 64 by 64 bits, fold the halves), two lanes wide, over every octet of the
+//! The mix is of the wyhash family (multiply 64 by 64 bits, fold the halves), up to four lanes wide, over every octet of the
 //! IP packet. Its constants are fixed so that two runs agree. Who forges a collision gets one packet counted as a
 //! duplicate within a millisecond, which the accounting shows.
 
@@ -51,6 +51,7 @@ impl DuplicateKey {
             }
             (_, None) => {
                 hop_limit = 0;
+                mix.pair(0, packet.len() as u64);
                 mix.octets(packet);
             }
         }
@@ -73,6 +74,15 @@ fn fold(a: u64, b: u64) -> u64 {
     (product as u64) ^ (product >> 64) as u64
 }
 
+/// As many whole words as there are.
+fn words<const OCTETS: usize, const WORDS: usize>(octets: &[u8; OCTETS]) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    for (word, raw) in words.iter_mut().zip(octets.as_chunks().0) {
+        *word = u64::from_le_bytes(*raw);
+    }
+    words
+}
+
 impl Mix {
     fn new() -> Mix {
         Mix {
@@ -85,29 +95,39 @@ impl Mix {
         self.lanes = [fold(a ^ first, KEYS[2] ^ second), fold(b ^ second, KEYS[3] ^ first)];
     }
 
+    fn four(&mut self, [first, second, third, fourth]: [u64; 4]) {
+        let [a, b] = self.lanes;
+        self.lanes = [fold(a ^ first, KEYS[2] ^ second), fold(b ^ third, KEYS[3] ^ fourth)];
+    }
+
+    /// The last words may have octets in common: how many there are in all is mixed in by the caller.
     fn octets(&mut self, bytes: &[u8]) {
-        let (chunks, rest) = bytes.as_chunks::<32>();
-        for chunk in chunks {
-            let word = |part: usize| {
-                let start = part * 8;
-                chunk
-                    .get(start..)
-                    .and_then(|tail| tail.first_chunk::<8>())
-                    .map_or(0, |raw| u64::from_le_bytes(*raw))
-            };
-            let [a, b] = self.lanes;
-            self.lanes = [
-                fold(a ^ word(0), KEYS[2] ^ word(1)),
-                fold(b ^ word(2), KEYS[3] ^ word(3)),
-            ];
+        // Two more lanes, since a multiplication has to wait for the one before it in its lane.
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        let mut beside = Mix::new();
+        for block in blocks {
+            let [a, b, c, d, e, f, g, h] = words(block);
+            self.four([a, b, c, d]);
+            beside.four([e, f, g, h]);
         }
-        for chunk in rest.chunks(16) {
-            let mut padded = [0; 16];
-            for (place, byte) in padded.iter_mut().zip(chunk) {
-                *place = *byte;
-            }
-            let both = u128::from_le_bytes(padded);
-            self.pair(both as u64, (both >> 64) as u64);
+        let [first, second] = beside.lanes;
+        self.pair(first, second);
+        let (chunks, rest) = rest.as_chunks::<32>();
+        for chunk in chunks {
+            self.four(words(chunk));
+        }
+        if rest.is_empty() {
+            return;
+        }
+        if let Some(last) = bytes.last_chunk::<32>() {
+            self.four(words(last));
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+            let ([a, b], [c, d]) = (words(first), words(last));
+            self.four([a, b, c, d]);
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            self.pair(u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        } else {
+            self.pair(bytes.iter().fold(0, |word, octet| word << 8 | u64::from(*octet)), 0);
         }
     }
 
