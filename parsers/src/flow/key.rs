@@ -4,11 +4,12 @@
 //! does. A type without a counterpart makes a key of one direction only. VLAN tags are no part of a key: on the two
 //! sides of a firewall or a trunk the same flow wears different ones.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::facts::Side;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     low: u128,
     high: u128,
@@ -16,6 +17,24 @@ pub struct Key {
     high_port: u16,
     protocol: u8,
     version: u8,
+}
+
+/// The small fields as one number: each number costs a turn of the hash.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Key {
+            low,
+            high,
+            low_port,
+            high_port,
+            protocol,
+            version,
+        } = *self;
+        state.write_u128(low);
+        state.write_u128(high);
+        let ports = u64::from(low_port) << 16 | u64::from(high_port);
+        state.write_u64(ports << 16 | u64::from(protocol) << 8 | u64::from(version));
+    }
 }
 
 /// One end, as the key stores it.
