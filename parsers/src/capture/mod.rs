@@ -21,6 +21,10 @@ const MAX_PACKET: u32 = 262_144;
 /// for a pcapng block. A file that announces a larger snapshot length is believed up to here.
 const MAX_RECORD: u32 = 16 * 1024 * 1024;
 
+/// Portion of a block that the caller has read, see `Capture::portion`: a nearest cache has 32 KiB or more, the next one
+/// several times as much.
+const PORTION: usize = 64 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Pcap,
@@ -243,6 +247,14 @@ impl Capture {
         &self.info
     }
 
+    /// Octets to feed at a time: what is appended is read at once, while the processor has it in its nearest caches.
+    pub fn portion(&self) -> usize {
+        match self.reader {
+            Reader::Ring(_) => usize::MAX,
+            _ => PORTION,
+        }
+    }
+
     /// Appends bytes. Call it after `NeedMore`: then at most one unfinished record is held beside what is appended.
     pub fn feed(&mut self, bytes: &[u8]) {
         if self.ended || self.finished {
@@ -353,7 +365,9 @@ impl Capture {
                 Reader::Pcapng(reader) => reader.step(bytes, offset),
                 Reader::Ring(reader) => reader.step(bytes),
             };
+            // A packet tells nothing of its container.
             match &self.reader {
+                _ if matches!(step, Step::Packet(_)) => {}
                 Reader::Pcap(reader) if reader.opened() => {
                     self.info.kind = Some(Kind::Pcap);
                     self.info.interfaces = 1;

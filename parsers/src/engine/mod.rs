@@ -82,12 +82,19 @@ impl Engine {
 
     /// The next block of a capture. False if there is no such capture.
     pub fn feed(&mut self, number: u32, bytes: &[u8]) -> bool {
-        let Some(capture) = self.captures.get_mut(number as usize) else {
-            return false;
-        };
-        capture.feed(bytes);
-        self.run();
-        true
+        let mut rest = bytes;
+        loop {
+            let Some(capture) = self.captures.get_mut(number as usize) else {
+                return false;
+            };
+            let (piece, behind) = rest.split_at(rest.len().min(capture.portion()));
+            capture.feed(piece);
+            self.run();
+            rest = behind;
+            if rest.is_empty() {
+                return true;
+            }
+        }
     }
 
     /// No more bytes of a capture will come. False if there is no such capture.
