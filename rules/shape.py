@@ -406,6 +406,11 @@ class Keys:
                     faults.add(value.mark, f"{key.name} is empty", key.about)
             else:
                 written.add(key.name)
+                inner = _siblings(key, value, known) if isinstance(value, Mapping) else []
+                if inner:
+                    example = ", ".join([f"{key.name}: true", *(f"{name}: …" for name in inner)])
+                    wrong(value, faults, f"true or false, and what stands in it beside it: {example}")
+                    continue
                 read = key.shape.read(value, faults)
                 if read is not None:
                     result[key.name] = read
@@ -428,6 +433,13 @@ class Keys:
         if self.some:
             schema["minProperties"] = 1
         return schema
+
+
+def _siblings(key: Key, value: Mapping, known: dict[str, Key]) -> list[str]:
+    """Names in a mapping that somebody gave to a switch, and that belong beside it."""
+    if not isinstance(key.shape, Flag):
+        return []
+    return list(dict.fromkeys(name.text for name, _ in value.entries if name.text in known and name.text != key.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ CASES = [
     ("organization: Example", "organization: ▸2026", '"2026" (a number) does not fit here (text'),
     ("organization: Example", "organization: ▸[Example]", "a list does not fit here"),
     ("mobility: true", "mobility: ▸maybe", "(true or false)"),
+    (
+        "\nfederation:\n",
+        "\nfederation:\n  office365: {enabled: ▸{sip: [198.51.100.4]}}\n",
+        "a mapping does not fit here (true or false, and what stands in it beside it: enabled: true, sip: …)",
+    ),
     ("clients:\n  lan: [10.10.100.0/24]", "clients: ▸[10.10.100.0/24]", "a list does not fit here (a mapping with the keys lan"),
     ("sensors:\n  - {", "sensors:\n  ▸name: {", "a mapping does not fit here (a list)"),
     ("address: 10.10.1.5}", "address: ▸{v4: 10.10.1.5}}", "a mapping does not fit here (the IPv4 or IPv6 address"),
