@@ -167,7 +167,7 @@ _PLACES: Final = {
 
 def _place(position: str, topology: Topology) -> str:
     if position == "internal" and topology.one_firewall:
-        return "the inner perimeter, which stands for the internal firewall that this site has not"
+        return "the inner perimeter network (this site has no internal firewall)"
     return _PLACES[position]
 
 
