@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
@@ -282,9 +283,7 @@ def _captures(result: dict[str, Any]) -> list[str]:
 
 def _findings(result: dict[str, Any]) -> list[str]:
     found = result["findings"]
-    if not found:
-        return ["Findings: none", ""]
-    lines = [f"Findings: {len(found)}", ""]
+    lines = [f"Findings: {_counted(found)}", ""]
     for finding in found:
         waived = "  WAIVED" if finding["waived_by"] else ""
         lines.append(
@@ -316,6 +315,22 @@ def _findings(result: dict[str, Any]) -> list[str]:
             lines += paragraph(f"second opinion: {opinion(finding['second_opinion'])}", "    ")
         lines.append("")
     return lines
+
+
+def _counted(found: Sequence[dict[str, Any]]) -> str:
+    """How many, those said apart that the verdict's sentence leaves out."""
+    kinds = Counter(_kind(finding) for finding in found)
+    apart = [f"{count} {kind}" for kind, count in sorted(kinds.items()) if kind]
+    return f"{kinds[''] or 'none'}" + (f", and {', '.join(apart)}" if apart else "")
+
+
+def _kind(finding: dict[str, Any]) -> str:
+    """Why it makes no violation; "" where it makes one."""
+    if finding["position"] == "config":
+        return "about the declared design"
+    if finding["waived_by"]:
+        return "waived"
+    return "of severity info" if finding["severity"] == "info" else ""
 
 
 def _waivers(result: dict[str, Any]) -> list[str]:

@@ -114,6 +114,16 @@ def test_the_text_says_it_too() -> None:
     assert "Paths used: 1 of 3" in text
 
 
+def test_the_number_of_findings_is_the_one_of_the_verdict() -> None:
+    """What makes no violation is said apart: config, waived, info."""
+    accepted = {"owner": "net", "reason": "moves next year", "expires": "2027-01-01"}
+    alone = [finding(), finding(position="config"), finding(severity="info"), finding(waived_by=accepted), finding()]
+    assert "\nFindings: 2, and 1 about the declared design, 1 of severity info, 1 waived\n" in render_text(
+        result(findings=alone)
+    )
+    assert "\nFindings: none, and 1 of severity info\n" in render_text(result(findings=[finding(severity="info")]))
+
+
 def test_a_terminal_is_never_commanded() -> None:
     evil = "\x1b]0;owned\x07\u202etxt.exe"
     text = render_text(result(findings=[finding(reason=evil, subject=evil)], why=evil))
