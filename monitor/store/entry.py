@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from monitor.aggregate import OTHER, Aggregate, Finding, Part, findings
-from monitor.audit import CONFIG, LOSSES, Audit, sample_of
+from monitor.audit import CONFIG, LOSSES, Audit, samples_of
 from monitor.judged import final_verdict
 from monitor.learned import Learned
 from monitor.replay import CaptureFigures
@@ -282,8 +282,12 @@ def _capture(capture: CaptureFigures, window: tuple[int | None, int | None]) -> 
 
 def finding_deltas(sensor: str | None, grain: int, found: Sequence[Finding]) -> Iterator[FindingDelta]:
     """Those of one sensor, one for each quarter of an hour, or `grain`; the samples stand with the first."""
+    kept = [sample for finding in found for sample in finding.samples]
+    told = iter(samples_of([(row, whose) for _, row, whose in kept if row is not None]))
     for finding in found:
-        samples = tuple(_sample(key, row, whose) for key, row, whose in finding.samples)
+        samples = tuple(
+            _sample(key, row, whose, None if row is None else next(told)) for key, row, whose in finding.samples
+        )
         for quarter, part in sorted(finding.quarters.items()):
             if part.sums or samples:
                 _date(part.sums, quarter * grain)
@@ -332,15 +336,16 @@ def _finding_delta(sensor: str | None, found: Finding, part: Part, samples: tupl
     )
 
 
-def _sample(key: tuple[Any, ...], row: Any, learned: Learned) -> Sample:
+def _sample(key: tuple[Any, ...], row: Any, learned: Learned, told: dict[str, Any] | None) -> Sample:
+    """told: the row as an audit prints it; None where there is none: the flow was taken back."""
     place = json.dumps([*key, learned.sensor.label])
-    if row is None:
+    if told is None:
         return Sample(first=key[0], last=_EVER, place=place, text="")
     return Sample(
         first=row["event.start"][0].as_py(),
         last=row["event.end"][0].as_py(),
         place=place,
-        text=compact(sample_of(row, learned)),
+        text=compact(told),
     )
 
 
