@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from rules import names
@@ -66,6 +67,11 @@ class Site:
         self.source_ports = Ports([*ranges, *(pool.av.range for pool in topology.edge_pools)], named=frozenset())
         self._edge_pools = {pool.fqdn: pool for pool in topology.edge_pools}
         self._web_pools = {pool.fqdn: pool for pool in pools}
+
+    @cached_property
+    def digest(self) -> str:
+        """The topology's, which takes milliseconds."""
+        return self.topology.digest
 
     def _listeners(self, legs: tuple[Leg, ...]) -> Mapping[tuple[int, int, int], tuple[Leg, ...]]:
         """(endpoint, IP protocol, port) of own hosts that rows with single ports address → those rows."""

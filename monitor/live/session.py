@@ -139,7 +139,7 @@ class LiveSession:
         return LiveRun(
             version=VERSION,
             organization=visible(topology.organization),
-            topology=topology.digest,
+            topology=judges.site.digest,
             policy=compact(policy_identity()),
             sensor=visible(sensor.name or ""),
             position=sensor.position or "",

@@ -112,7 +112,7 @@ def next_shown(connection: sqlite3.Connection, after: int, site: Site, version: 
     found = connection.execute(
         "SELECT sights.id, run, sensor, until, kept, expires, flows, position, side FROM sights "
         "JOIN runs ON runs.id = run AND topology = ? AND version = ? WHERE sights.id > ? ORDER BY sights.id LIMIT 1",
-        (site.topology.digest, version, after),
+        (site.digest, version, after),
     ).fetchone()
     if found is None:
         return None
@@ -125,7 +125,7 @@ def recorded(connection: sqlite3.Connection, runs: Iterable[int], site: Site, ve
     times = [
         connection.execute(
             "SELECT max(last) FROM coverage JOIN runs ON runs.id = run AND topology = ? AND version = ? WHERE run = ?",
-            (site.topology.digest, version, run),
+            (site.digest, version, run),
         ).fetchone()[0]
         for run in runs
     ]
@@ -136,7 +136,7 @@ def positions(connection: sqlite3.Connection, runs: Iterable[int], site: Site, v
     """Where those of the runs listen that are of this topology and version."""
     rows = connection.execute(
         "SELECT id, position FROM runs WHERE topology = ? AND version = ? AND kind = 'sensor'",
-        (site.topology.digest, version),
+        (site.digest, version),
     )
     chosen = set(runs)
     return {position for run, position in rows if run in chosen}

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import collections
 import json
-import subprocess
-import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitor.cli import main
 from tests.sites.traffic import FOLDER, Expectation, played, several, table, write
 
 SITES = (
@@ -24,12 +24,12 @@ SITES = (
 )
 
 
-def edgewarden(*arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "monitor.cli", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode in (0, 1, 3), done.stderr
-    return done.returncode, done.stdout
+def edgewarden(command: str, *arguments: str) -> tuple[int, str]:
+    """Its status, and what it put out."""
+    with tempfile.NamedTemporaryFile() as output:
+        status = main([command, "--quiet", "--output", output.name, *arguments])
+        assert status in (0, 1, 3)
+        return status, Path(output.name).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=SITES)
@@ -94,7 +94,7 @@ def differences(expectations: Iterable[Expectation], flows: list[dict[str, Any]]
 
 def test_each_flow_is_judged_as_the_documents_say(site: tuple[str, list[str]]) -> None:
     name, arguments = site
-    _, output = edgewarden("flows", "--quiet", "--format", "jsonl", *arguments)
+    _, output = edgewarden("flows", "--format", "jsonl", *arguments)
     flows = [json.loads(line) for line in output.splitlines()]
     for (rule, position), count in several(name).items():
         taking_part = [f for f in flows if rule in f["edgewarden"]["rules"] and f["edgewarden"]["position"] == position]
@@ -108,7 +108,7 @@ def test_each_flow_is_judged_as_the_documents_say(site: tuple[str, list[str]]) -
 def test_the_audit_counts_and_names_the_same(site: tuple[str, list[str]]) -> None:
     name, arguments = site
     expectations = table(name)
-    status, output = edgewarden("audit", "--quiet", "--format", "json", *arguments)
+    status, output = edgewarden("audit", "--format", "json", *arguments)
     audit = json.loads(output)
     verdicts = collections.Counter(expected.verdict.replace("-", "_") for expected in expectations)
     assert {each: audit["totals"][each] for each in verdicts} == dict(verdicts)
@@ -148,7 +148,7 @@ def test_clean_traffic_seen_in_part_gives_no_finding(name: str, tmp_path: Path) 
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     before, key, after = text.partition("\nsensors:\n")
     topology.write_text(before + (key or "\nsensors:\n") + "".join(sensors) + after, encoding="utf-8")
-    _, output = edgewarden("flows", "--quiet", "--format", "jsonl", "--topology", str(topology), *arguments)
+    _, output = edgewarden("flows", "--format", "jsonl", "--topology", str(topology), *arguments)
     flows = [json.loads(line) for line in output.splitlines()]
     wrong = [(_key(flow), _said(flow)) for flow in flows if flow["edgewarden"]["verdict"] in ("violation", "attempt")]
     assert not wrong
@@ -168,6 +168,6 @@ def test_a_sensor_between_balancer_and_nodes_sees_the_nodes_addressed(tmp_path: 
         ("external", {("violation", None), ("attempt", None)}),
     ):
         arguments = ["--topology", str(topology), f"{sensor}={tmp_path / 'legs.pcap'}"]
-        _, output = edgewarden("flows", "--quiet", "--format", "jsonl", *arguments)
+        _, output = edgewarden("flows", "--format", "jsonl", *arguments)
         flows = [json.loads(line)["edgewarden"] for line in output.splitlines()]
         assert {(flow["verdict"], flow.get("path")) for flow in flows} == said
