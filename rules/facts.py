@@ -335,6 +335,10 @@ def state_of(leg: Leg | None, observation: Observation) -> State:
         # Records of a session joined late look like TLS but prove no handshake with this listener.
         hello = observation.tls & (Tls.CLIENT_HELLO | Tls.SERVER_HELLO)
         return State.CONFIRMED if hello else State.OPEN
+    # A TLS alert refuses whatever was said before; where that was not captured, it tells nothing of it.
+    answered = observation.payload & (Payload.DESTINATION | Payload.DESTINATION_BEYOND_ALERT) == Payload.DESTINATION
+    if answered and observation.tls & Tls.RECORDS_ONLY:
+        return State.OPEN
     if evidence in (Evidence.RECOGNISED, Evidence.UNRECOGNISED):
         return State.CONTRADICTED
     return State.OPEN
