@@ -337,7 +337,7 @@ def state_of(leg: Leg | None, observation: Observation) -> State:
         return State.CONFIRMED if hello else State.OPEN
     # A TLS alert refuses whatever was said before; where that was not captured, it tells nothing of it.
     answered = observation.payload & (Payload.DESTINATION | Payload.DESTINATION_BEYOND_ALERT) == Payload.DESTINATION
-    if answered and observation.tls & Tls.RECORDS_ONLY:
+    if answered and observation.tls & Tls.RECORDS_ONLY and observation.service == service_number("tls"):
         return State.OPEN
     if evidence in (Evidence.RECOGNISED, Evidence.UNRECOGNISED):
         return State.CONTRADICTED
