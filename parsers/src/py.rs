@@ -262,7 +262,7 @@ fn walk(py: Python<'_>, data: &[u8]) -> (u64, u64) {
                 match capture.next_packet() {
                     Next::Packet(packet) => {
                         packets += 1;
-                        if let Outcome::Ip(decoded) = decode(packet.link, packet.data, packet.wire_len) {
+                        if let Outcome::Ip(decoded) = &decode(packet.link, packet.data, packet.wire_len) {
                             bytes += u64::from(decoded.ip.length);
                         }
                     }

@@ -51,7 +51,8 @@ impl Core {
         self.latest = Some(packet.time);
         self.table.advance(packet.time);
         self.fragments.expire(packet.time);
-        match decode(packet.link, packet.data, packet.wire_len) {
+        // Looked at where it is: a copy of what was just written would wait for it.
+        match &decode(packet.link, packet.data, packet.wire_len) {
             Outcome::NonIp => self.ledger(origin.capture).accounting.non_ip += 1,
             Outcome::Undecodable(_) => self.ledger(origin.capture).accounting.undecodable += 1,
             Outcome::Ip(decoded) => {
@@ -59,7 +60,7 @@ impl Core {
                 if decoded.ip.cut {
                     self.ledger(origin.capture).quality.snaplen_cut += 1;
                 }
-                self.ip(origin, &decoded);
+                self.ip(origin, decoded);
             }
         }
         while let Some(flow) = self.table.sweep() {
