@@ -6,7 +6,7 @@
 //! Two flows that must be judged alike have equal tuples: addresses, names and ports are already numbers of the
 //! caller's tables, times are already compared. The order of the numbers is `OBSERVATION`, part of the seam to Python.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::certificate::Certificates;
 use crate::facts::{Facts, Mutual, Service, Side, StartTls};
