@@ -3,11 +3,11 @@
 use arrow_array::types::{Int64Type, UInt16Type, UInt32Type, UInt64Type, UInt8Type};
 use arrow_array::ArrayRef;
 
-use super::cell::{flags, hex, number_lists, numbers, put, text_lists, texts, wire_texts};
+use super::cell::{address, flags, hex, number_lists, numbers, put, text_lists, texts, wire_texts};
 use super::cipher_names::cipher_name;
 use crate::community_id::community_id;
 use crate::facts::{HttpAnswer, HttpFacts, Mutual, SipFacts, StartTls, StunFacts, TlsFacts, XmppFacts};
-use crate::flow::record::{End, Record, Tunnel};
+use crate::flow::record::{Record, Tunnel};
 use crate::text::Text;
 
 pub struct Column {
@@ -51,10 +51,10 @@ pub const COLUMNS: [Column; 61] = [
         numbers::<UInt8Type>(rows.iter().map(|row| Some(row.transport)))
     }),
     always("source.ip", |rows| {
-        texts(rows.iter(), |row, out| address(&row.source, out))
+        texts(rows.iter(), |row, out| address(row.source.address, out))
     }),
     always("destination.ip", |rows| {
-        texts(rows.iter(), |row, out| address(&row.destination, out))
+        texts(rows.iter(), |row, out| address(row.destination.address, out))
     }),
     maybe("source.port", |rows| {
         numbers::<UInt16Type>(rows.iter().map(|row| row.source.port))
@@ -284,10 +284,6 @@ fn xmpp(rows: &[Record]) -> impl Iterator<Item = Option<&XmppFacts>> {
 
 fn http(rows: &[Record]) -> impl Iterator<Item = Option<&HttpFacts>> {
     rows.iter().map(|row| row.facts.http.as_deref())
-}
-
-fn address(end: &End, out: &mut String) -> bool {
-    put(out, &end.address.to_string())
 }
 
 fn community_id_of(row: &Record) -> String {
