@@ -231,6 +231,8 @@ pub struct StunFacts {
     pub rtp_source: Option<u32>,
     /// Last requests that wait for an answer: the sender and all 16 octets. Bounded; empty once one was answered.
     pub outstanding: Vec<(Side, [u8; 16])>,
+    /// Last answers that were captured before their request, by the sender of that.
+    pub early: Vec<(Side, [u8; 16])>,
     /// Allocate requests in datagrams without credentials, but for those after whose challenge one with them came.
     pub allocates: Minutes<1>,
     /// The last of these, while none with credentials has come.

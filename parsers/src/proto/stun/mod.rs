@@ -14,7 +14,7 @@ use self::message::{Class, Dialect, Message};
 use super::Context;
 use crate::facts::{Service, Side, StunFacts};
 
-/// Requests that may wait for an answer: an ICE agent has a few checks in flight, each with its own transaction.
+/// Requests that may wait for an answer, and answers for their request: an ICE agent has a few checks in flight, each with its own transaction.
 const OUTSTANDING: usize = 8;
 
 /// Strict: a message, or a multiplexed one (MS-TURN 2.2.3). Channel data has too little to go by.
@@ -84,22 +84,34 @@ fn note(side: Side, message: &Message<'_>, framing: &'static str, context: &mut 
     match message.class {
         Class::Request => {
             facts.requests = true;
-            let asked = (side, message.id);
-            // A request that is sent again is the same transaction.
-            if !facts.answered && !facts.outstanding.contains(&asked) {
-                if facts.outstanding.len() >= OUTSTANDING {
-                    facts.outstanding.remove(0);
-                }
-                facts.outstanding.push(asked);
-            }
+            exchange(facts, (side, message.id), true);
         }
-        Class::Success | Class::Error => {
-            if facts.outstanding.contains(&(side.other(), message.id)) {
-                facts.answered = true;
-                facts.outstanding = Vec::new();
-            }
-        }
+        Class::Success | Class::Error => exchange(facts, (side.other(), message.id), false),
         Class::Indication => {}
+    }
+}
+
+/// Half of a transaction: with the other half it is one that was answered. The two directions of a tap may be captured in
+/// either order.
+fn exchange(facts: &mut StunFacts, transaction: (Side, [u8; 16]), request: bool) {
+    if facts.answered {
+        return;
+    }
+    let (waiting, other) = if request {
+        (&mut facts.outstanding, &facts.early)
+    } else {
+        (&mut facts.early, &facts.outstanding)
+    };
+    if other.contains(&transaction) {
+        facts.answered = true;
+        facts.outstanding = Vec::new();
+        facts.early = Vec::new();
+    } else if !waiting.contains(&transaction) {
+        // What is sent again is the same transaction.
+        if waiting.len() >= OUTSTANDING {
+            waiting.remove(0);
+        }
+        waiting.push(transaction);
     }
 }
 

@@ -149,7 +149,10 @@ fn a_binding_never_tells_who_opened() {
     assert!(!stun.answered, "nobody answers himself");
     assert!(!stun.begun_by_answer);
     let stun = datagrams(&[(A, BINDING_OK), (B, BINDING)]).stun.unwrap();
-    assert!(stun.begun_by_answer, "what it answers was not captured");
+    assert!(stun.begun_by_answer, "what it answers was not captured before");
+    assert!(stun.answered && stun.early.is_empty(), "in the other order");
+    let stun = datagrams(&[(A, BINDING_OK), (A, BINDING)]).stun.unwrap();
+    assert!(!stun.answered, "nor in the other order");
 }
 
 #[test]
