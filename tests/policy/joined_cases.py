@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from rules.correlate import correlate
 from rules.facts import Site
 from rules.sights import MINUTE, Sight, Sights, Spoken
-from rules.transports import transport_number
+from rules.transports import TCP, transport_number
 from rules.verdict import End
 from tests.policy.cases import TABLES, bench
 from tests.policy.flows import split
@@ -72,18 +72,18 @@ def found(case: JoinedCase, sights: list[Sight]) -> tuple[str, ...]:
     return tuple(rule.id for rule, _, _ in told)
 
 
-def _sights(site: Site, place: int, flow: dict[str, Any]) -> Iterator[Sight]:
-    position, side = SENSORS[flow["on"]]
-    to, _, transport = flow["to"].partition("/")
-    (source_ip, source_port), (destination_ip, port) = split(flow["from"]), split(to)
+def sight(site: Site, sensor: int, source: str, destination: str, **more: Any) -> Sight:
+    """An answered TCP connection of ten packets each way, unless said otherwise. sensor: its place in SENSORS."""
+    (source_ip, source_port), (destination_ip, port) = split(source), split(destination)
+    position, side = list(SENSORS.values())[sensor]
     values: dict[str, Any] = {
         "ref": 0,
-        "sensor": list(SENSORS).index(flow["on"]),
+        "sensor": sensor,
         "position": position,
         "side": side,
         "behind_lb": False,
-        "start": START + flow.get("minute", 0) * MINUTE + place,
-        "transport": transport_number(transport or "tcp"),
+        "start": START,
+        "transport": TCP,
         "source": site.endpoints.at(source_ip),
         "destination": site.endpoints.at(destination_ip),
         "ends": (_NOBODY, _NOBODY),
@@ -95,12 +95,23 @@ def _sights(site: Site, place: int, flow: dict[str, Any]) -> Iterator[Sight]:
         "destination_packets": 10,
         "answered": True,
         "refused": False,
+        "services": frozenset(),
+    }
+    return Sight(**(values | more))
+
+
+def _sights(site: Site, place: int, flow: dict[str, Any]) -> Iterator[Sight]:
+    to, _, transport = flow["to"].partition("/")
+    start = START + flow.get("minute", 0) * MINUTE + place
+    told: dict[str, Any] = {
+        "start": start,
+        "transport": transport_number(transport or "tcp"),
         "services": frozenset(flow.get("services", ())),
         "isn": (flow["same"], flow["same"] + 1000) if "same" in flow else None,
     }
     if "spoken" in flow:
-        values["spoken"] = (Spoken(values["start"] // MINUTE, **flow["spoken"]),)
-    made = Sight(**(values | flow.get("fact", {})))
+        told["spoken"] = (Spoken(start // MINUTE, **flow["spoken"]),)
+    made = sight(site, list(SENSORS).index(flow["on"]), flow["from"], to, **(told | flow.get("fact", {})))
     if "times" not in flow:
         yield made
     for number in range(flow.get("times", 0)):

@@ -18,45 +18,19 @@ from rules.facts import Site
 from rules.sights import MINUTE, TAKING_PART, WINDOW, Sight, Sights, pairs
 from rules.site_policy import RuleSeverity
 from rules.topology import Topology
-from rules.verdict import End
-from tests.policy.flows import contoso, split
+from tests.policy.flows import contoso
 from tests.policy.joined_cases import JoinedCase, found, joined_cases, seen
+from tests.policy.joined_cases import sight as seen_at
 from tests.policy.variants import balanced
 
 SECOND = 1_000_000_000
 NOW = 1_795_338_000 * SECOND
 CONTOSO = Site(contoso())
-NOBODY = End("", None, None)
 OUTSIDE, INSIDE, INNER, INNER_LAN = 0, 1, 2, 3  # sensors
-PLACES = {0: ("external", "outside"), 1: ("external", "inside"), 2: ("internal", "outside"), 3: ("internal", "inside")}
 
 
 def sight(source: str, destination: str, sensor: int = OUTSIDE, *, site: Site = CONTOSO, **more: Any) -> Sight:
-    """An answered TCP connection of ten packets each way, unless said otherwise."""
-    (source_ip, source_port), (destination_ip, port) = split(source), split(destination)
-    position, side = PLACES[sensor]
-    values: dict[str, Any] = {
-        "ref": 0,
-        "sensor": sensor,
-        "position": position,
-        "side": side,
-        "behind_lb": False,
-        "start": NOW,
-        "transport": 6,
-        "source": site.endpoints.at(source_ip),
-        "destination": site.endpoints.at(destination_ip),
-        "ends": (NOBODY, NOBODY),
-        "source_ip": source_ip,
-        "destination_ip": destination_ip,
-        "source_port": source_port,
-        "port": port,
-        "source_packets": 10,
-        "destination_packets": 10,
-        "answered": True,
-        "refused": False,
-        "services": frozenset(),
-    }
-    return Sight(**(values | more))
+    return seen_at(site, sensor, source, destination, **{"start": NOW, **more})
 
 
 def told(sights: Iterable[Sight], topology: Topology | None = None) -> dict[str, int]:
