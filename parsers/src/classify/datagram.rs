@@ -12,10 +12,6 @@ const DATAGRAM_READS: u32 = 256;
 /// Datagrams that may be RTP and still wait for those behind them: three in order make a source (`rtp`), in each of two
 /// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
 const PERHAPS_MEDIA: u32 = 12;
-/// Packets of media whose payload is weighed, all sources together: 20 s of sound both ways, and three times what it takes
-/// to give up on an encrypted source.
-const MEDIA_WEIGHED: u16 = 2_048;
-
 /// Services that share their flow with no other, and whose first datagram tells all that is asked of them.
 const ALONE: [Service; 9] = [
     Service::Dns,
@@ -31,15 +27,13 @@ const ALONE: [Service; 9] = [
 
 #[derive(Default)]
 pub(super) struct Datagrams {
-    rtp: rtp::State,
+    /// Once something may be media.
+    rtp: Option<Box<rtp::State>>,
+    /// Once something inside of TURN may be.
+    relayed: Option<Box<rtp::State>>,
     dtls: dtls::State,
     quic: quic::State,
     wireguard: wireguard::State,
-    /// Once there is media.
-    payloads: Option<Box<rtp::Payloads>>,
-    /// Once there is any inside of TURN.
-    relayed: Option<Box<rtp::Relayed>>,
-    weighed: u16,
     count: u32,
     /// Datagrams that may be the first of a media source.
     perhaps_media: u32,
@@ -109,14 +103,7 @@ impl Datagrams {
             }
         }
         match first {
-            128..192 => {
-                let media = rtp::read_datagram(side, payload, &mut self.rtp, context);
-                if let Some(rtp::Media::Packet(packet)) = media.filter(|_| self.weighed < MEDIA_WEIGHED) {
-                    self.weighed = self.weighed.saturating_add(1);
-                    let packets = self.payloads.get_or_insert_default().weigh(&packet);
-                    context.facts.clear_media = context.facts.clear_media.max(packets);
-                }
-            }
+            128..192 => rtp::read_datagram(side, payload, self.rtp.get_or_insert_default(), context),
             0x40..0x50 => self.weigh_relayed(side, payload, context),
             _ => {}
         }
@@ -124,13 +111,11 @@ impl Datagrams {
 
     /// Media that a relay carries in a message or a channel.
     fn weigh_relayed(&mut self, side: Side, payload: &[u8], context: &mut Context<'_>) {
-        if self.weighed >= MEDIA_WEIGHED || !context.facts.has(Service::Turn) {
+        if !context.facts.has(Service::Turn) {
             return;
         }
         if let Some(data) = stun::relayed(payload).filter(|data| matches!(data, [128..192, ..])) {
-            self.weighed = self.weighed.saturating_add(1);
-            let packets = self.relayed.get_or_insert_default().weigh(side, data);
-            context.facts.clear_media = context.facts.clear_media.max(packets);
+            rtp::read_relayed(side, data, self.relayed.get_or_insert_default(), context);
         }
     }
 

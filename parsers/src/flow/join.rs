@@ -17,7 +17,7 @@ pub struct Join {
     /// By side: hash of the payload of its first packet that had some.
     first_payload: [Option<u64>; 2],
     rtp_source: Option<u32>,
-    sources: rtp::State,
+    sources: Option<Box<rtp::State>>,
     /// Of a TLS connection.
     records: Option<Box<Records>>,
 }
@@ -67,7 +67,10 @@ impl Join {
         self.payload(side, payload);
         if self.rtp_source.is_none() {
             let relayed = facts.has(Service::Turn).then(|| stun::relayed(payload)).flatten();
-            self.rtp_source = rtp::source(side, relayed.unwrap_or(payload), &mut self.sources);
+            let media = relayed.unwrap_or(payload);
+            if matches!(media, [128..192, ..]) {
+                self.rtp_source = rtp::source(side, media, self.sources.get_or_insert_default());
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 
 mod payload;
 
-pub use payload::{Payloads, Relayed};
+use payload::Payload;
 
 use super::Context;
 use crate::cursor::Cursor;
@@ -27,34 +27,15 @@ struct Source {
     sequence: u16,
     timestamp: u32,
     in_order: u8,
+    payload: Payload,
 }
 
-/// What is remembered of a flow's sources; two small arrays and no heap.
-#[derive(Debug, Default, Clone, Copy)]
+/// What is remembered of a flow's sources.
+#[derive(Debug, Default)]
 pub struct State {
     sources: [[Option<Source>; SOURCES]; 2],
     /// Where the next unknown source goes.
     next: [u8; 2],
-}
-
-/// A datagram that is media, by what was recognised now or before.
-#[derive(Debug)]
-pub enum Media<'a> {
-    Packet(Packet<'a>),
-    /// RTCP.
-    Report,
-}
-
-/// An RTP packet of a source that is one.
-#[derive(Debug)]
-pub struct Packet<'a> {
-    /// Where the flow's `State` has the source.
-    place: usize,
-    ssrc: u32,
-    sequence: u16,
-    payload: &'a [u8],
-    /// How many packets of the source it proves.
-    proves: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,75 +50,69 @@ pub fn probe_datagram(payload: &[u8]) -> bool {
     header(payload).is_some() || is_compound(payload)
 }
 
-/// Follows the sources of the flow.
-pub fn read_datagram<'a>(
-    side: Side,
-    payload: &'a [u8],
-    state: &mut State,
-    context: &mut Context<'_>,
-) -> Option<Media<'a>> {
+/// Follows the sources of the flow; RTP and RTCP of what was recognised, now or before, are noted.
+pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mut Context<'_>) {
+    let facts = &mut *context.facts;
     // RFC 5761 4: RTCP's types leave no payload type of RTP in this range.
     if matches!(payload, [first, 192..=223, ..] if first & 0xc0 == 0x80) {
-        let facts = &mut *context.facts;
         let media = [Service::Rtp, Service::Rtcp, Service::Stun, Service::Turn, Service::Dtls];
         let known = media.into_iter().any(|service| facts.has(service));
-        let rtcp = is_compound(payload) || known && is_secured(payload);
-        if !rtcp {
-            return None;
+        if is_compound(payload) || known && is_secured(payload) {
+            facts.recognise(Service::Rtcp);
         }
-        facts.recognise(Service::Rtcp);
-        return Some(Media::Report);
+        return;
     }
-    let packet = follow(side, payload, state)?;
-    if let Some(count) = context.facts.rtp_packets.get_mut(side.index()) {
-        *count = count.saturating_add(packet.proves);
+    let Some((source, header, payload)) = follow(side, payload, state) else {
+        return;
+    };
+    // Those that led here count too, once it is known what they were.
+    let packets = if source.payload.is_new() { IN_ORDER } else { 1 };
+    if let Some(count) = facts.rtp_packets.get_mut(side.index()) {
+        *count = count.saturating_add(packets);
     }
-    context.facts.recognise(Service::Rtp);
-    Some(Media::Packet(packet))
+    facts.clear_media = facts.clear_media.max(source.payload.weigh(header.sequence, payload));
+    facts.recognise(Service::Rtp);
+}
+
+/// Likewise, of what a relay carried, which may be anything: only payloads that are not encrypted are noted.
+pub fn read_relayed(side: Side, data: &[u8], state: &mut State, context: &mut Context<'_>) {
+    if let Some((source, header, payload)) = follow(side, data, state) {
+        let packets = source.payload.weigh(header.sequence, payload);
+        context.facts.clear_media = context.facts.clear_media.max(packets);
+    }
 }
 
 /// SSRC of the packet, once its source is one; nothing is noted of the flow.
 pub fn source(side: Side, payload: &[u8], state: &mut State) -> Option<u32> {
-    follow(side, payload, state).map(|packet| packet.ssrc)
+    follow(side, payload, state).map(|(source, ..)| source.ssrc)
 }
 
-/// The packet, if it belongs to a source.
-fn follow<'a>(side: Side, datagram: &'a [u8], state: &mut State) -> Option<Packet<'a>> {
-    let (header, payload) = header_and_payload(datagram)?;
+/// The packet's source, if it is one, its header and payload.
+fn follow<'s, 'p>(side: Side, packet: &'p [u8], state: &'s mut State) -> Option<(&'s mut Source, Header, &'p [u8])> {
+    let (header, payload) = header_and_payload(packet)?;
     let (sources, next) = (state.sources.get_mut(side.index())?, state.next.get_mut(side.index())?);
-    let places = sources.iter_mut().zip(side.index() * SOURCES..);
-    let mut taken = places.filter_map(|(source, place)| Some((source.as_mut()?, place)));
-    match taken.find(|(source, _)| source.ssrc == header.ssrc) {
-        Some((source, place)) => {
-            let known = source.in_order >= IN_ORDER;
-            source.follow(header);
-            (source.in_order >= IN_ORDER).then_some(Packet {
-                place,
-                ssrc: header.ssrc,
-                sequence: header.sequence,
-                payload,
-                // Those that led here count too, once it is known what they were.
-                proves: if known { 1 } else { IN_ORDER },
-            })
-        }
-        None => {
-            let Header {
-                sequence,
-                timestamp,
-                ssrc,
-            } = header;
-            if let Some(place) = sources.get_mut(usize::from(*next) % SOURCES) {
-                *place = Some(Source {
-                    ssrc,
-                    sequence,
-                    timestamp,
-                    in_order: 1,
-                });
-            }
-            *next = next.wrapping_add(1);
-            None
-        }
+    let known = |source: &Option<Source>| source.as_ref().is_some_and(|source| source.ssrc == header.ssrc);
+    if let Some(at) = sources.iter().position(known) {
+        let source = sources.get_mut(at)?.as_mut()?;
+        source.follow(header);
+        return (source.in_order >= IN_ORDER).then_some((source, header, payload));
     }
+    let Header {
+        sequence,
+        timestamp,
+        ssrc,
+    } = header;
+    if let Some(place) = sources.get_mut(usize::from(*next) % SOURCES) {
+        *place = Some(Source {
+            ssrc,
+            sequence,
+            timestamp,
+            in_order: 1,
+            payload: Payload::default(),
+        });
+    }
+    *next = next.wrapping_add(1);
+    None
 }
 
 impl Source {
@@ -249,11 +224,11 @@ mod tests {
     }
 
     impl Flow {
+        /// Whether it was noted.
         fn hear(&mut self, side: Side, payload: &[u8]) -> bool {
-            let state = &mut self.state;
-            with_context(&mut self.facts, |context| {
-                read_datagram(side, payload, state, context).is_some()
-            })
+            let (state, before) = (&mut self.state, self.facts.rtp_packets);
+            with_context(&mut self.facts, |context| read_datagram(side, payload, state, context));
+            self.facts.rtp_packets != before || self.facts.has(Service::Rtcp)
         }
     }
 

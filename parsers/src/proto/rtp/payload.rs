@@ -7,14 +7,14 @@
 //! ever reaches 10^12 is below 10^-12 for each source, however long it talks (Ville's inequality). A source whose sum
 //! falls far enough is encrypted, or too well compressed to tell, and costs no more comparisons.
 
-use super::{follow, Packet, State, SOURCES};
-use crate::facts::Side;
-
 /// First octets of a payload that are compared: a codec's header and enough of its content.
 const COMPARED: u32 = u128::BITS / 8;
 /// Last octets that never are: the tag of SRTP (10, with AES-GCM 16; RFC 3711 5.2, RFC 7714 13) and before it a key
 /// identifier, which is the same in each packet (3.1; implementations use 1 to 4 of the 128 octets it may have).
 const TRAILER: usize = 32;
+
+/// Packets of a source whose payload is weighed: 40 s of sound, and three times what it takes to give up on an encrypted one.
+const WEIGHED: u32 = 2_048;
 
 /// Natural logarithms in millionths, rounded against "clear": of 4, of 255/252, of 10^12.
 const SAME: i32 = 1_386_294;
@@ -48,73 +48,38 @@ impl Beginning {
     }
 }
 
+/// What is known of a source's payload.
 #[derive(Debug, Default, Clone, Copy)]
-struct Source {
-    ssrc: u32,
-    sequence: u16,
-    standing: Standing,
+pub struct Payload {
     /// Of the last packet: what the next is compared with.
     last: Beginning,
     sum: i32,
-    /// 0: there is none yet.
+    /// Those that were weighed.
     packets: u32,
+    sequence: u16,
+    standing: Standing,
 }
 
-/// The sources of a flow, in the places that `State` gives them; kept once there is media.
-#[derive(Debug, Default)]
-pub struct Payloads([Source; 2 * SOURCES]);
-
-/// Sources and payloads of what a relay carries, which may be anything.
-#[derive(Debug, Default)]
-pub struct Relayed {
-    state: State,
-    payloads: Payloads,
-}
-
-impl Payloads {
-    /// How many packets of this source there were, if its payload is not encrypted; else 0.
-    pub fn weigh(&mut self, packet: &Packet<'_>) -> u32 {
-        let Some(source) = self.0.get_mut(packet.place) else {
-            return 0;
-        };
-        if source.packets > 0 && source.ssrc == packet.ssrc {
-            return source.weigh(packet);
-        }
-        *source = Source {
-            ssrc: packet.ssrc,
-            sequence: packet.sequence,
-            last: Beginning::of(packet.payload),
-            packets: 1,
-            ..Source::default()
-        };
-        0
+impl Payload {
+    /// Nothing was weighed yet.
+    pub fn is_new(&self) -> bool {
+        self.packets == 0
     }
-}
 
-impl Relayed {
-    /// As `Payloads::weigh`, of data that are RTP of a source.
-    pub fn weigh(&mut self, side: Side, data: &[u8]) -> u32 {
-        match follow(side, data, &mut self.state) {
-            Some(packet) => self.payloads.weigh(&packet),
-            None => 0,
-        }
-    }
-}
-
-impl Source {
-    fn weigh(&mut self, packet: &Packet<'_>) -> u32 {
+    /// The next packet: how many there were, if the payload is not encrypted; else 0.
+    pub fn weigh(&mut self, sequence: u16, payload: &[u8]) -> u32 {
         if self.standing == Standing::Hopeless {
             return 0;
         }
-        let ahead = packet.sequence.wrapping_sub(self.sequence);
+        let ahead = sequence.wrapping_sub(self.sequence);
         // A copy is equal for another reason, and one that was overtaken may be a copy.
-        if ahead == 0 || ahead > u16::MAX / 2 {
+        if !self.is_new() && (ahead == 0 || ahead > u16::MAX / 2) || self.packets >= WEIGHED {
             return 0;
         }
-        self.sequence = packet.sequence;
-        self.packets = self.packets.saturating_add(1);
+        self.sequence = sequence;
+        self.packets += 1;
         if self.standing == Standing::Open {
-            let beginning = Beginning::of(packet.payload);
+            let beginning = Beginning::of(payload);
             let count = beginning.count.min(self.last.count);
             let beyond = u128::MAX.checked_shl(8 * count).unwrap_or(0);
             let same = zeros(beginning.octets ^ self.last.octets | beyond);
@@ -143,8 +108,10 @@ fn zeros(number: u128) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::header_and_payload;
+    use super::super::super::splits::with_context;
+    use super::super::{header_and_payload, read_relayed, State};
     use super::*;
+    use crate::facts::{Facts, Side};
     use proptest::prelude::*;
     use Side::{A, B};
 
@@ -176,27 +143,24 @@ mod tests {
         }
     }
 
-    /// The packet is taken for one of a source that is known.
-    fn weigh(payloads: &mut Payloads, side: Side, datagram: &[u8]) -> u32 {
-        let Some((header, payload)) = header_and_payload(datagram) else {
-            return 0;
+    /// The packets are taken for those of one source.
+    fn heard(packets: impl IntoIterator<Item = Vec<u8>>) -> u32 {
+        let mut known = Payload::default();
+        let weigh = |packet: Vec<u8>| {
+            let (header, payload) = header_and_payload(&packet).unwrap();
+            known.weigh(header.sequence, payload)
         };
-        payloads.weigh(&Packet {
-            place: side.index() * SOURCES + header.ssrc as usize % SOURCES,
-            ssrc: header.ssrc,
-            sequence: header.sequence,
-            payload,
-            proves: 1,
-        })
+        packets.into_iter().map(weigh).last().unwrap()
     }
 
-    fn heard(packets: impl IntoIterator<Item = Vec<u8>>) -> u32 {
-        let mut payloads = Payloads::default();
-        packets
-            .into_iter()
-            .map(|packet| weigh(&mut payloads, A, &packet))
-            .last()
-            .unwrap()
+    /// The same of what a relay carries.
+    fn relayed(packets: impl IntoIterator<Item = (Side, Vec<u8>)>) -> u32 {
+        let (mut state, mut facts) = (State::default(), Facts::default());
+        for (side, packet) in packets {
+            with_context(&mut facts, |context| read_relayed(side, &packet, &mut state, context));
+        }
+        assert!(facts.services().is_empty() && facts.rtp_packets == [0, 0]);
+        facts.clear_media
     }
 
     #[test]
@@ -272,18 +236,24 @@ mod tests {
 
     #[test]
     fn each_source_has_its_own_sum() {
-        let mut payloads = Payloads::default();
         let mut chance = Chance(5);
-        let mut told = [0, 0, 0];
-        for n in 0..100 {
+        let packets = (0..100).flat_map(|n| {
             let noise = chance.octets(160);
-            told = [
-                weigh(&mut payloads, A, &packet(7, n, &[0xd5; 160])),
-                weigh(&mut payloads, A, &packet(8, n, &noise)),
-                weigh(&mut payloads, B, &packet(7, n, &noise)),
-            ];
-        }
-        assert_eq!(told, [100, 0, 0]);
+            [
+                (A, packet(7, n, &[0xd5; 160])),
+                (A, packet(8, n, &noise)),
+                (B, packet(7, n, &noise)),
+            ]
+        });
+        // Two packets before it is a source.
+        assert_eq!(relayed(packets), 98);
+        let sealed = (0..300).flat_map(|n| {
+            [
+                (A, packet(8, n, &chance.octets(160))),
+                (B, packet(8, n, &chance.octets(160))),
+            ]
+        });
+        assert_eq!(relayed(sealed.collect::<Vec<_>>()), 0);
     }
 
     #[test]
@@ -299,14 +269,10 @@ mod tests {
 
     #[test]
     fn what_a_relay_carries_must_be_a_source_first() {
-        let mut relayed = Relayed::default();
-        let told: Vec<u32> = (0..60).map(|n| relayed.weigh(A, &packet(7, n, &[0xff; 160]))).collect();
-        // Two packets before it is one.
-        assert_eq!(told.last(), Some(&58));
-        let mut relayed = Relayed::default();
-        for _ in 0..60 {
-            assert_eq!(relayed.weigh(A, &[0x80; 100]), 0, "one number, not a sequence");
-        }
+        let silence = (0..60).map(|n| (A, packet(7, n, &[0xff; 160])));
+        assert_eq!(relayed(silence), 58);
+        let alike = (0..60).map(|_| (A, vec![0x80; 100]));
+        assert_eq!(relayed(alike), 0, "one number, not a sequence");
     }
 
     #[test]
@@ -335,11 +301,7 @@ mod tests {
 
         #[test]
         fn arbitrary_packets_do_no_harm(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..40)) {
-            let (mut payloads, mut relayed) = (Payloads::default(), Relayed::default());
-            for packet in &packets {
-                weigh(&mut payloads, B, packet);
-                relayed.weigh(A, packet);
-            }
+            relayed(packets.into_iter().map(|packet| (B, packet)));
         }
     }
 }
