@@ -31,12 +31,14 @@ class Answered(IntEnum):
 
 
 class Payload(IntFlag):
-    """Who sent payload, as seen or as proved by the other end's acknowledgements."""
+    """Who sent payload, as seen or as proved by the other end's acknowledgements, and of whom packets were captured."""
 
     SOURCE = 1
     DESTINATION = 2
     DESTINATION_BEYOND_ALERT = 4  # the destination sent something other than a TLS alert
     BOTH_DIRECTIONS_SEEN = 8  # packets (not only payload) of both directions were captured
+    SOURCE_UNSEEN = 16  # of the source resets at most, and no payload of the destination over TCP: its word alone
+    RESETS_ONLY = 32  # of a TCP connection nothing but resets, all of one end
 
 
 class Evidence(IntEnum):

@@ -115,6 +115,8 @@ pub struct Facts {
     seen: u32,
     /// Who opened, where the bytes tell: the sender of a ClientHello or request, the receiver of an answer.
     pub opener: Option<Side>,
+    /// Who must have sent the STUN Binding request that the first datagram answers.
+    pub asked: Option<Side>,
     pub tls: Option<Box<TlsFacts>>,
     pub pseudo_tls: PseudoTls,
     pub stun: Option<Box<StunFacts>>,

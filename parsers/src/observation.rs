@@ -309,7 +309,8 @@ fn has_ports(protocol: u8) -> bool {
 }
 
 /// Who opened: SYN, then bytes that tell, of this flow or of the one that it goes on with, then the listener, then the
-/// first sender: of all packets between the two, so where it goes on with another flow that one's.
+/// first sender: of all packets between the two, so where it goes on with another flow that one's, and where the first
+/// datagram is an answer whoever it answers, though less surely.
 /// `sure`: the first sender is believed where packets have no say of their own, unless the first of all was an answer.
 fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
@@ -330,12 +331,15 @@ fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(before) = before {
         return before;
     }
+    if let Some(side) = flow.facts.asked {
+        return (side, Initiator::First);
+    }
     let lost = flow.facts.stun.as_deref().is_some_and(|stun| stun.begun_by_answer);
     let sure = sure && !lost && matches!(flow.key.protocol(), UDP | 1 | 58);
     (Side::A, if sure { Initiator::FirstSure } else { Initiator::First })
 }
 
-/// Bits of `Payload`: who sent payload, seen or proved by acknowledgements.
+/// Bits of `Payload`: who sent payload, seen or proved by acknowledgements, and of whom packets were captured.
 fn payload(flow: &Flow, source: Side, alert_only: &[bool; 2]) -> u32 {
     let destination = source.other();
     let acknowledged = |side: Side| flow.tcp.as_ref().map_or(0, |tcp| tcp.acknowledged(side));
@@ -352,10 +356,19 @@ fn payload(flow: &Flow, source: Side, alert_only: &[bool; 2]) -> u32 {
         };
         (seen > 0 && read) || (seen == 0 && acknowledged(destination) > ALERT_RECORD)
     };
+    // That it opened anything is then the other end's word alone, which anybody can give: a SYN-ACK to no SYN, a datagram to
+    // no question. Payload on TCP takes a handshake, and so both.
+    let hearsay = !(flow.spoke[source.index()] || (flow.tcp.is_some() && sent(destination)));
+    let resets = flow.tcp.as_ref().is_some_and(|tcp| {
+        let [a, b] = Side::BOTH.map(|side| tcp.reset_by(side));
+        a != b && flow.spoke == [false, false]
+    });
     u32::from(sent(source))
         | u32::from(sent(destination)) << 1
         | u32::from(beyond_alert) << 2
         | u32::from(flow.counts.iter().all(|count| count.packets > 0)) << 3
+        | u32::from(hearsay) << 4
+        | u32::from(resets) << 5
 }
 
 fn answered(flow: &Flow, source: Side) -> Answered {

@@ -1,5 +1,6 @@
-//! Who opened a conversation over UDP whose bytes do not tell: of one that was quiet for longer than the idle limit
-//! (RFC 4787 4.3 lets a translator forget it after two minutes), the opener of what went before.
+//! Who opened a conversation whose bytes do not tell: of one over UDP that was quiet for longer than the idle limit
+//! (RFC 4787 4.3 lets a translator forget it after two minutes), the opener of what went before; of one that begins with
+//! an answer, whoever is answered. And what the observation says where nothing of the opener itself was captured.
 
 mod wire;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use _native::engine::{Engine, Limits};
 use _native::flow::record::{Initiator, Record};
+use _native::observation::OBSERVATION;
 use _native::tables::Tables;
 use wire::*;
 
@@ -23,9 +25,7 @@ fn datagram(client: bool, payload: &[u8]) -> Vec<u8> {
     ethernet(&ipv4(from, to, 17, 1, 64, &udp(ports, payload)))
 }
 
-/// The rows of flows that ended, packets given by (second, by the client?). live: the caller's clock stands at the
-/// second of every packet, and what is over by then has ended before.
-fn ended(packets: &[(i64, bool)], live: bool) -> Vec<Record> {
+fn engine(live: bool) -> Engine {
     let mut engine = Engine::new(
         Arc::new(Tables::default()),
         Limits {
@@ -38,13 +38,20 @@ fn ended(packets: &[(i64, bool)], live: bool) -> Vec<Record> {
             joins: false,
         },
     );
-    let ring = engine.add_ring();
+    engine.add_ring();
+    engine
+}
+
+/// The rows of flows that ended, packets given by (second, by the client?). live: the caller's clock stands at the
+/// second of every packet, and what is over by then has ended before.
+fn ended(packets: &[(i64, bool)], live: bool) -> Vec<Record> {
+    let mut engine = engine(live);
     let mut rows = Vec::new();
     for &(at, client) in packets {
         if live {
             engine.advance(at * SECOND);
         }
-        engine.feed(ring, &ring_block(&[(at * SECOND, datagram(client, LONG))]));
+        engine.feed(0, &ring_block(&[(at * SECOND, datagram(client, LONG))]));
         rows.append(&mut engine.take(usize::MAX));
     }
     engine.close();
@@ -101,4 +108,113 @@ fn after_an_hour_the_first_packet_begins_something_else() {
     assert_eq!(openers(&within)[1], (true, Initiator::First));
     let beyond = [first[0], first[1], (3_602, false)];
     assert_eq!(openers(&beyond)[1], (false, Initiator::FirstSure));
+}
+
+// --- answers first ---------------------------------------------------------------------------------------------------
+
+/// RFC 5389 6 with the cookie and a transaction of zeros: a Binding of the class in `kind`.
+fn binding(kind: u16) -> Vec<u8> {
+    let mut message = kind.to_be_bytes().to_vec();
+    message.extend([0, 0, 0x21, 0x12, 0xa4, 0x42]);
+    message.extend([0; 12]);
+    message
+}
+
+const REQUEST: u16 = 0x0001;
+const SUCCESS: u16 = 0x0101;
+const ERROR: u16 = 0x0111;
+
+/// The one flow of these frames, a second apart, and its bits of `payload`.
+fn one(frames: &[Vec<u8>]) -> (Record, u32) {
+    let mut engine = engine(false);
+    for (at, frame) in (0..).zip(frames) {
+        engine.feed(0, &ring_block(&[(at * SECOND, frame.clone())]));
+    }
+    engine.close();
+    let mut rows = engine.take(usize::MAX);
+    assert_eq!(rows.len(), 1);
+    let row = rows.remove(0);
+    let at = OBSERVATION.iter().position(|name| *name == "payload").unwrap();
+    let bits = engine.observations()[row.observation as usize][at];
+    (row, bits)
+}
+
+fn client_opened(frames: &[Vec<u8>]) -> bool {
+    let (row, _) = one(frames);
+    assert_ne!(row.initiator, Initiator::Handshake, "a Binding never tells");
+    row.source.port == Some(CLIENT_PORT)
+}
+
+#[test]
+fn who_answers_a_check_did_not_open() {
+    for answer in [SUCCESS, ERROR] {
+        assert!(client_opened(&[datagram(false, &binding(answer))]));
+        assert!(client_opened(&[
+            datagram(false, &binding(answer)),
+            datagram(true, LONG)
+        ]));
+    }
+    assert!(!client_opened(&[datagram(false, &binding(REQUEST))]));
+    // An answer to what the other side asked in between says nothing of the beginning.
+    assert!(!client_opened(&[
+        datagram(false, LONG),
+        datagram(false, &binding(SUCCESS))
+    ]));
+}
+
+// --- nothing of the opener -------------------------------------------------------------------------------------------
+
+const SOURCE_UNSEEN: u32 = 16;
+const RESETS_ONLY: u32 = 32;
+
+fn hearsay(frames: &[Vec<u8>]) -> u32 {
+    one(frames).1 & (SOURCE_UNSEEN | RESETS_ONLY)
+}
+
+/// RFC 792: a host says that the client's first datagram, or SYN, could not be delivered.
+fn unreachable(protocol: u8, header: &[u8]) -> Vec<u8> {
+    let mut error = vec![3, 3, 0, 0, 0, 0, 0, 0];
+    error.extend(ipv4(CLIENT, SERVER, protocol, 7, 60, header));
+    ethernet(&ipv4(SERVER, CLIENT, 1, 9, 60, &error))
+}
+
+#[test]
+fn an_answer_alone_is_no_word_of_the_opener() {
+    let syn_ack = segment(false, 6000, 900, 101, SYN | ACK, b"");
+    let reset = segment(true, 6000, 101, 0, RST, b"");
+    assert_eq!(hearsay(std::slice::from_ref(&syn_ack)), SOURCE_UNSEEN);
+    assert_eq!(hearsay(&[syn_ack.clone(), reset]), SOURCE_UNSEEN);
+    assert_eq!(
+        hearsay(&[unreachable(17, &udp((CLIENT_PORT, 9_999), &[0; 8]))]),
+        SOURCE_UNSEEN
+    );
+    assert_eq!(
+        hearsay(&[unreachable(6, &tcp((6000, 443), 1, 0, SYN, b""))]),
+        SOURCE_UNSEEN
+    );
+    assert_eq!(hearsay(&[datagram(false, &binding(SUCCESS))]), SOURCE_UNSEEN);
+}
+
+#[test]
+fn a_packet_of_the_opener_or_payload_over_tcp_is() {
+    let syn_ack = segment(false, 6000, 900, 101, SYN | ACK, b"");
+    let acked = segment(true, 6000, 101, 901, ACK, b"");
+    assert_eq!(hearsay(&[syn_ack.clone(), acked]), 0);
+    assert_eq!(hearsay(&[syn_ack, segment(false, 6000, 901, 101, ACK, b"220 ")]), 0);
+    assert_eq!(hearsay(&[segment(true, 6000, 100, 0, SYN, b"")]), 0);
+    let refused = unreachable(17, &udp((CLIENT_PORT, 9_999), LONG));
+    assert_eq!(hearsay(&[datagram(true, LONG), refused]), 0);
+    assert_eq!(
+        hearsay(&[datagram(false, LONG)]),
+        0,
+        "here the server is the first sender"
+    );
+}
+
+#[test]
+fn resets_of_one_side_alone_are_told_apart() {
+    let reset = segment(false, 6000, 0, 101, RST | ACK, b"");
+    assert_eq!(hearsay(std::slice::from_ref(&reset)) & RESETS_ONLY, RESETS_ONLY);
+    assert_eq!(hearsay(&[reset.clone(), reset.clone()]) & RESETS_ONLY, RESETS_ONLY);
+    assert_eq!(hearsay(&[segment(true, 6000, 100, 0, SYN, b""), reset]), 0);
 }

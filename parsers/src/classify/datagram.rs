@@ -75,6 +75,9 @@ impl Datagrams {
         }
         if matches!(first, 0..=3 | 0xff) && stun::probe_datagram(payload) {
             stun::read_datagram(side, payload, context);
+            if self.count == 1 && stun::is_binding_answer(payload) {
+                context.facts.asked = Some(side.other());
+            }
             self.weigh_relayed(side, payload, context);
             return;
         }

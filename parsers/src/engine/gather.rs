@@ -74,6 +74,8 @@ pub(super) struct Share<'a> {
     pub(super) forward: bool,
     /// The flow's first side is the receiver of this packet (an ICMP error made the flow).
     pub(super) reversed: bool,
+    /// It is part of the conversation: no reset, and no ICMP error about it.
+    pub(super) speaks: bool,
     pub(super) pieces: &'a [(Origin, u32)],
     pub(super) payload: u32,
     pub(super) cut: bool,
@@ -122,6 +124,7 @@ impl Core {
                 key,
                 forward,
                 reversed: false,
+                speaks: !matches!(&layer, Transport::Tcp(tcp) if tcp.flags & RST != 0),
                 pieces,
                 payload,
                 cut: ip.cut,
@@ -210,6 +213,7 @@ impl Core {
             }
         }
         flow.counts[side.index()].payload += u64::from(share.payload);
+        flow.spoke[side.index()] |= share.speaks;
         flow.snaplen_cut |= share.cut;
         for (origin, _) in share.pieces {
             self.ledger(origin.capture).accounting.in_flows += 1;

@@ -43,6 +43,7 @@ impl Core {
             key,
             forward: !sender_is_low,
             reversed: true,
+            speaks: false,
             pieces,
             payload: 0,
             cut: ip.cut,

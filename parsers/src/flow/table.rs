@@ -76,6 +76,8 @@ pub struct Flow {
     pub snaplen_cut: bool,
     /// It began long after the sensor did: its first sender opened it.
     pub settled: bool,
+    /// That side sent a packet of the conversation: no reset, and nothing that an ICMP error stands for.
+    pub spoke: [bool; 2],
     /// An unreachable was sent to that side.
     pub unreachable: [bool; 2],
     pub icmp_type: u8,
@@ -111,6 +113,7 @@ impl Flow {
             last_frame: 0,
             snaplen_cut: false,
             settled: false,
+            spoke: [false; 2],
             unreachable: [false; 2],
             icmp_type: 0,
             continues: None,

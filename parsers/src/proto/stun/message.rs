@@ -260,6 +260,11 @@ impl<'a> Message<'a> {
         self.dialect != Dialect::Microsoft && self.number == 1 && self.class == Class::Request
     }
 
+    pub fn is_binding_answer(&self) -> bool {
+        let answers = matches!(self.class, Class::Success | Class::Error);
+        self.dialect != Dialect::Microsoft && self.number == 1 && answers
+    }
+
     pub fn is_allocate_request(&self) -> bool {
         self.dialect != Dialect::Classic && self.number == 3 && self.class == Class::Request
     }

@@ -22,6 +22,11 @@ pub fn probe_datagram(payload: &[u8]) -> bool {
     message::read_datagram(payload).is_some() || message::multiplexed(payload).is_some()
 }
 
+/// Whether a datagram answers a Binding request: whoever sent that spoke before.
+pub fn is_binding_answer(payload: &[u8]) -> bool {
+    message::read_datagram(payload).is_some_and(|message| message.is_binding_answer())
+}
+
 /// What a relay carries in this datagram: the data of a message, of a channel (RFC 8656 12.4) or of a session (MS-TURN
 /// 2.2.3). Only to be asked on a flow on which TURN was seen: channel data has too little to go by.
 pub fn relayed(payload: &[u8]) -> Option<&[u8]> {
