@@ -350,7 +350,7 @@ def findings(
                 continue
             transport = TRANSPORTS[learned.protocols[number]]
             for index, hit in enumerate(verdict.hits):
-                if learned.one_way and hit.of_silence:
+                if learned.one_way and hit.needs_both_ways:
                     continue
                 subject = subjects[index] if subjects else ""
                 if subject and subject not in shown.get(hit.rule, set()):

@@ -7,17 +7,21 @@ from typing import Any, Final
 from rules import names
 from rules.verdict import UNDECIDED, End, Verdict
 
-ONE_WAY_REASON: Final = "this tap shows one direction only, so nobody can say that it was not answered"
+ONE_WAY: Final = "this tap shows one direction only, so nobody can say "
 
 
 def final_verdict(verdict: Verdict, one_way: bool) -> str:
-    """The verdict once the whole run is known: from a one-way tap nothing is concluded out of silence."""
-    return UNDECIDED if one_way and verdict.of_silence else verdict.verdict
+    """The verdict once the whole run is known: from a one-way tap nothing is concluded from silence, nor from who seems
+    to have opened because one direction is all that there is."""
+    return UNDECIDED if one_way and verdict.needs_both_ways else verdict.verdict
 
 
 def judged_values(verdict: Verdict, one_way: bool) -> dict[str, Any]:
     """Values by the names of `monitor.fields.JUDGED`."""
     final = final_verdict(verdict, one_way)
+    reason = verdict.reason
+    if final != verdict.verdict:
+        reason = ONE_WAY + ("that it was not answered" if verdict.of_silence else "who opened it")
     return {
         "edgewarden.source.zone": verdict.source.zone,
         "edgewarden.source.role": verdict.source.role,
@@ -30,7 +34,7 @@ def judged_values(verdict: Verdict, one_way: bool) -> dict[str, Any]:
         "edgewarden.rules": list(verdict.rules),
         "edgewarden.rules_silenced": list(verdict.rules_silenced),
         "edgewarden.unproved": list(verdict.unproved),
-        "edgewarden.reason": (ONE_WAY_REASON if final != verdict.verdict else verdict.reason) or None,
+        "edgewarden.reason": reason or None,
     }
 
 

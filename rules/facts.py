@@ -18,7 +18,7 @@ from rules.components import DirectorPool, EdgePool, FrontEndPool, PortRange
 from rules.detail import NO_DETAIL, Detail
 from rules.domains import Domains
 from rules.endpoints import FIREWALL_ROLES, Endpoint, Endpoints
-from rules.observation import Answered, Evidence, Observation, Payload, Stun, Tls
+from rules.observation import Answered, Evidence, Initiator, Observation, Payload, Stun, Tls
 from rules.paths import Leg, Path, derive, expiries
 from rules.ports import CLASS_WORDS, INTERNAL_TCP, INTERNAL_UDP, Ports, class_name
 from rules.services import service_names, service_number, services
@@ -243,6 +243,27 @@ class Facts:
         """Nothing but STUN Binding requests, none answered: ICE tries every pair of candidates (RFC 8445 6.1)."""
         stun = self.observation.stun
         return bool(stun & Stun.CHECK_ONLY) and not stun & Stun.ANSWERED
+
+    @property
+    def hearsay(self) -> str | None:
+        """Why nobody can say that the source opened anything: anybody can send what was seen, or it says too little."""
+        payload = self.observation.payload
+        ours, other = self.source, self.destination
+        if self.flipped:
+            ours, other = other, ours
+        if payload & Payload.RESETS_ONLY:
+            return "nothing but resets of one end were seen, which do not tell who opened what they end"
+        if payload & Payload.SOURCE_UNSEEN and ours.zone != names.EXTERNAL and other.zone == names.EXTERNAL:
+            return "only an answer from outside was seen, which anybody can send"
+        return None
+
+    @property
+    def first_of_one_way(self) -> bool:
+        """Its first sender opened it for all that is known, and one direction was captured: on a tap that shows one
+        direction only this proves no opener."""
+        one_way = not self.observation.payload & Payload.BOTH_DIRECTIONS_SEEN
+        guessed = self.observation.initiator in (Initiator.FIRST, Initiator.FIRST_SURE)
+        return one_way and guessed and (self.udp or self.icmp)
 
     @property
     def spoke_media(self) -> bool:

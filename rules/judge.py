@@ -8,7 +8,8 @@ the verdict.
   2. a rule of severity low or above remains                        → attempt, else violation
   3. an end is undeclared                                           → undecided
   4. a row fits; its service is confirmed, or no payload was seen   → allowed
-  5. a row fits but nothing is confirmed; the opener is in doubt and decides; a STUN check went unanswered → undecided
+  5. a row fits but nothing is confirmed; the opener is in doubt and decides; a STUN check went unanswered; only what
+     anybody can send was seen                                      → undecided
   6. only rules remain that the site lowered to info                → allowed
   7. anything else                                                  → `unlisted-path`: attempt or violation
 
@@ -234,7 +235,7 @@ class Judge:
     def _named(self, facts: Facts) -> str | None:
         """The rule that makes a flow judged although nothing else does: it names these very ends, and holds."""
         in_doubt = facts.tcp and facts.observation.initiator == Initiator.FIRST
-        if facts.undeclared or facts.unanswered_check or facts.icmp:
+        if facts.undeclared or facts.unanswered_check or facts.icmp or facts.hearsay:
             return None
         for rule, _ in self._rules:
             if rule.names_ends and not (in_doubt and rule.about_opener) and self._holds(rule, facts) is not None:
@@ -259,6 +260,8 @@ class Judge:
             if doubt not in ("", "tcp") or (doubt == "tcp" and rule.about_opener):
                 continue
             if unanswered and rule.id not in (UNDECLARED_NETWORK, HAIRPIN_BLOCKED):
+                continue
+            if facts.hearsay and rule.id != UNDECLARED_NETWORK:
                 continue
             sentence = self._holds(rule, facts)
             if sentence is not None:
@@ -291,7 +294,7 @@ class Judge:
         direct = facts.source.zone == names.EXTERNAL and facts.destination.inside
         if facts.unanswered_check and not direct:
             return "a STUN connectivity check that nobody answered"
-        return None
+        return facts.hearsay
 
     def _last_line(
         self,
@@ -369,6 +372,7 @@ class Judge:
                 ),
                 service=facts.service,
                 of_silence=rule.of_silence,
+                of_opener=facts.first_of_one_way and (rule.about_opener or rule.id == UNLISTED),
                 at_port=facts.at_port,
             )
             for rule, severity, sentence in standing

@@ -33,7 +33,7 @@ class Rule:
     controls: tuple[tuple[str, tuple[str, ...]], ...]  # (catalogue, control ids)
     check: Check
     only_misses_a_row: bool = False  # says no more than "no row allows this": silent where a row permits the flow
-    about_opener: bool = False  # depends on who opened a TCP connection
+    about_opener: bool = False  # depends on who opened
     even_on: tuple[str, ...] = ()  # rows on which it is noted although they permit the flow
     subject: Callable[[Facts], str | None] | None = None  # flow column that separates its findings
     severity_on: Callable[[Topology], str] | None = None  # where the site's policy changes the default

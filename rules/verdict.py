@@ -8,6 +8,7 @@ fe01:5061 from ten thousand source ports are one finding; the same at another se
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,7 +41,13 @@ class Hit:
     port_or_class: str  # a listener's port, else its class; "" where the protocol has no ports
     service: str  # name of the recognised service, "" without payload
     at_port: str = ""  # how `reason` names transport and ports: "TCP 5061", "a system port (below 1024) of TCP"
-    of_silence: bool = False  # says that nobody answered, which a tap that shows one direction cannot know
+    of_silence: bool = False  # says that nobody answered
+    of_opener: bool = False  # rests on who opened, of which only the one direction that was seen tells
+
+    @property
+    def needs_both_ways(self) -> bool:
+        """Whether a tap that shows one direction only cannot know it."""
+        return self.of_silence or self.of_opener
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,19 @@ class Verdict:
     @property
     def of_silence(self) -> bool:
         """It says no more than that nobody answered: an attempt, or a violation by such rules alone."""
-        grave = [hit for hit in self.hits if hit.severity != "info"]
-        silent = bool(grave) and all(hit.of_silence for hit in grave)
-        return self.verdict == ATTEMPT or (self.verdict == VIOLATION and silent)
+        return self.verdict == ATTEMPT or self._rests_on(hit.of_silence for hit in self._grave)
+
+    @property
+    def needs_both_ways(self) -> bool:
+        """It says no more than what a tap that shows one direction only cannot know."""
+        return self.verdict == ATTEMPT or self._rests_on(hit.needs_both_ways for hit in self._grave)
+
+    @property
+    def _grave(self) -> tuple[Hit, ...]:
+        return tuple(hit for hit in self.hits if hit.severity != "info")
+
+    def _rests_on(self, weak: Iterable[bool]) -> bool:
+        return self.verdict == VIOLATION and bool(self._grave) and all(weak)
 
 
 def finding_id(
