@@ -8,7 +8,7 @@ seen the address must do, and only a list of addresses that is complete can say 
 from __future__ import annotations
 
 from rules import names
-from rules.domains import NO_NAME
+from rules.domains import NO_NAME, SIP_DOMAIN
 from rules.endpoints import Endpoint
 from rules.facts import Facts
 from rules.observation import XmppClear, XmppNamespace
@@ -35,11 +35,20 @@ def _subject(facts: Facts) -> str | None:
     opened = _peer_opened(facts)
     if opened is None or _peer_domain(facts, opened) == NO_NAME:
         return None
-    return "edgewarden.xmpp.from" if opened else "edgewarden.xmpp.to"
+    return "edgewarden.xmpp.from" if opened != _swapped(facts, opened) else "edgewarden.xmpp.to"
 
 
 def _peer_domain(facts: Facts, peer_opened: bool) -> int:
-    return facts.observation.xmpp_from if peer_opened else facts.observation.xmpp_to
+    seen = facts.observation
+    return seen.xmpp_from if peer_opened != _swapped(facts, peer_opened) else seen.xmpp_to
+
+
+def _swapped(facts: Facts, peer_opened: bool) -> bool:
+    """Whether the names are those of an answer's header: without its id, and without the header that it answers, it
+    reads like an opener's, and our own domain stands where the peer's would."""
+    seen, domains = facts.observation, facts.site.domains
+    peer, own = (seen.xmpp_from, seen.xmpp_to) if peer_opened else (seen.xmpp_to, seen.xmpp_from)
+    return SIP_DOMAIN in domains.uses(peer) and SIP_DOMAIN not in domains.uses(own)
 
 
 def _listed(partner: XmppPartner, endpoint: Endpoint) -> bool:

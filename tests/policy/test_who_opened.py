@@ -8,7 +8,7 @@ import pytest
 
 from rules.observation import Answered, Evidence, Initiator, Payload
 from rules.verdict import ALLOWED, ATTEMPT, OUT_OF_SCOPE, UNDECIDED, VIOLATION
-from tests.policy.flows import DNS, SILENT, SIP, TURN, UNANSWERED, Bench, contoso, unknown
+from tests.policy.flows import DNS, SILENT, SIP, TURN, UNANSWERED, Bench, contoso, unknown, xmpp
 
 UNSEEN = Payload.SOURCE_UNSEEN
 LONE_SYN_ACK = {"answered": Answered.YES, "payload": UNSEEN}
@@ -124,3 +124,16 @@ def test_tcp_and_rules_about_bytes_stand(site: Bench) -> None:
     clear = {**SIP, **ONE_WAY}
     over_udp = site.judge("172.25.33.10:49001", "192.168.10.5:9000/udp", clear, position="internal")
     assert (over_udp.verdict, over_udp.needs_both_ways) == (VIOLATION, False)
+
+
+# --- names of XMPP ---------------------------------------------------------------------------------------------------
+
+
+def test_a_finding_names_the_peers_domain_also_where_the_answer_is_read_for_the_question(site: Bench) -> None:
+    """RFC 6120 4.7.3: only an answer has an id; one without it, seen alone, reads like the opener's header."""
+    ours, stranger = site.site.domains.number("contoso.com"), site.site.domains.number("evil.example")
+    flow = ("198.51.100.69:38000", "203.0.113.10:5269/tcp")
+    for spoken, column in (((stranger, ours), "edgewarden.xmpp.from"), ((ours, stranger), "edgewarden.xmpp.to")):
+        (hit,) = site.judge(*flow, xmpp(*spoken)).hits
+        assert (hit.rule, hit.subject_column) == ("xmpp-partner-not-configured", column)
+        assert "contoso.com" not in hit.reason.partition(" for ")[2]
