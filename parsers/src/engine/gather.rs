@@ -133,10 +133,8 @@ impl Core {
             }
         };
         match layer {
-            Transport::Tcp(tcp) => self.tcp(
-                share((tcp.source_port, tcp.destination_port), false, tcp.payload_len),
-                &tcp,
-            ),
+            // What of a segment is payload is counted there.
+            Transport::Tcp(tcp) => self.tcp(share((tcp.source_port, tcp.destination_port), false, 0), &tcp),
             Transport::Udp {
                 source_port,
                 destination_port,
@@ -252,7 +250,7 @@ impl Core {
 
     fn tcp(&mut self, share: Share<'_>, tcp: &Tcp<'_>) {
         let &[(first, _), ..] = share.pieces else { return };
-        let segment = Segment {
+        let mut segment = Segment {
             seq: tcp.seq,
             ack: tcp.ack,
             flags: tcp.flags,
@@ -278,9 +276,14 @@ impl Core {
         let Some(flow) = table.get_mut(slot) else { return };
         let side = flow.side(forward);
         let Some(connection) = &mut flow.tcp else { return };
+        let mut payload = tcp.payload;
+        if connection.is_keep_alive(side, segment) {
+            (segment.length, payload) = (0, &[]);
+        }
+        flow.counts[side.index()].payload += u64::from(segment.length);
         connection.note(side, segment, first.time);
         if let Some(join) = &mut flow.join {
-            join.payload(side, tcp.payload);
+            join.payload(side, payload);
         }
         let isn = [connection.isn(side), connection.isn(side.other())];
         let was_undecided = flow.conversation.is_undecided();
@@ -295,9 +298,9 @@ impl Core {
             syn: tcp.flags & SYN != 0,
             fin: tcp.flags & FIN != 0,
             ack: (tcp.flags & (ACK | RST) == ACK).then_some(tcp.ack),
-            payload: tcp.payload,
+            payload,
             // What a reset carries is a reason for people, not stream (RFC 9293 §3.10.7.4).
-            declared: if tcp.flags & RST == 0 { tcp.payload_len } else { 0 },
+            declared: if tcp.flags & RST == 0 { segment.length } else { 0 },
             isn,
         };
         while flow.conversation.segment(side, piece, &mut flow.facts, &mut shared) == Heard::Refused {
@@ -307,7 +310,7 @@ impl Core {
         if let Some(join) = &mut flow.join {
             // Data in a SYN stands behind it (RFC 7413).
             let seq = tcp.seq.wrapping_add(u32::from(tcp.flags & SYN != 0));
-            let payload = if tcp.flags & RST == 0 { tcp.payload } else { &[] };
+            let payload = if tcp.flags & RST == 0 { payload } else { &[] };
             join.segment(side, seq, payload, &flow.facts, first.time);
         }
         if flow.conversation.missed() > missed {

@@ -71,6 +71,17 @@ impl Connection {
         }
     }
 
+    /// A probe of an idle connection may carry one octet that stands before what is expected and means nothing (RFC 9293
+    /// 3.8.4). Before any data that is the place of the SYN; of a side joined late, of what the other has acknowledged.
+    pub fn is_keep_alive(&self, side: Side, segment: Segment) -> bool {
+        let (me, other) = (&self.sides[side.index()], &self.sides[side.other().index()]);
+        let before = match me.isn {
+            Some(isn) => isn == segment.seq,
+            None => !me.payload && other.acked && other.last_ack == segment.seq.wrapping_add(1),
+        };
+        before && segment.length == 1 && !segment.has(SYN | FIN | RST)
+    }
+
     pub fn closed_at(&self) -> Option<i64> {
         self.closed_at
     }
@@ -345,6 +356,33 @@ mod tests {
                 "{isn:#x}"
             );
         }
+    }
+
+    #[test]
+    fn an_octet_before_what_is_expected_is_a_keep_alive() {
+        let tcp = handshake();
+        assert!(tcp.is_keep_alive(Side::A, segment(100, 901, ACK, 1)));
+        assert!(tcp.is_keep_alive(Side::B, segment(900, 101, ACK, 1)));
+        assert!(
+            !tcp.is_keep_alive(Side::A, segment(101, 901, ACK, 1)),
+            "the first octet"
+        );
+        assert!(
+            !tcp.is_keep_alive(Side::A, segment(100, 901, ACK, 2)),
+            "one more than garbage"
+        );
+        assert!(!tcp.is_keep_alive(Side::A, segment(100, 901, ACK | FIN, 1)));
+        let mut late = Connection::default();
+        assert!(
+            !late.is_keep_alive(Side::A, segment(500, 70, ACK, 1)),
+            "what is expected is not known"
+        );
+        late.note(Side::B, segment(70, 501, ACK, 0), 0);
+        assert!(late.is_keep_alive(Side::A, segment(500, 70, ACK, 1)));
+        assert!(!late.is_keep_alive(Side::A, segment(501, 70, ACK, 1)));
+        late.note(Side::A, segment(501, 70, ACK, 1), 1);
+        late.note(Side::B, segment(70, 502, ACK, 0), 2);
+        assert!(!late.is_keep_alive(Side::A, segment(501, 70, ACK, 1)), "a repetition");
     }
 
     #[test]
