@@ -9,8 +9,9 @@ use crate::proto::{dns, dtls, ike, kerberos, ldap, ntp, openvpn, quic, rdp, rtp,
 const DATAGRAM_PROBES: u32 = 64;
 /// Datagrams of a recognised flow that its reader is shown: first facts stand early.
 const DATAGRAM_READS: u32 = 256;
-/// Datagrams that may be RTP and still wait for those behind them: three in order make a source (`rtp`), in each of two
-/// directions, and twice as many are needed where some are lost or overtaken. Beyond, they count as unrecognised.
+/// Datagrams that may be RTP or SRTCP and still wait for those behind them: three in order make a source of RTP, two one
+/// of SRTCP, in each of two directions, and twice as many are needed where some are lost or overtaken. Beyond, they count
+/// as unrecognised.
 const PERHAPS_MEDIA: u32 = 12;
 /// Services that share their flow with no other, and whose first datagram tells all that is asked of them.
 const ALONE: [Service; 9] = [
@@ -53,9 +54,11 @@ impl Datagrams {
         let facts = &*context.facts;
         let nothing = facts.services().is_empty();
         self.count = self.count.saturating_add(1);
+        // SRTCP is told by its end: without that it is never more than possible.
+        let untold = cut && ((payload.len() as u64) < TELLING || rtp::probe_secured(payload));
         if nothing && self.perhaps_media < PERHAPS_MEDIA && rtp::probe_datagram(payload) {
             self.perhaps_media += 1;
-        } else if nothing && !(cut && (payload.len() as u64) < TELLING) {
+        } else if nothing && !untold {
             self.octets = self.octets.saturating_add(payload.len() as u64);
         }
         if facts.has(Service::Sip) {

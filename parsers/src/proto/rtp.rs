@@ -2,11 +2,14 @@
 //!
 //! Strategy: an RTP header has too little to be told from random bytes, so a flow is RTP once three packets of one
 //! source follow each other, as RFC 3550 A.1 asks of a new source. RTCP has lengths that add up (A.2) and is believed
-//! at once; where they cannot (SRTCP encrypts all but the first header) the flow must be media already.
+//! at once; where they cannot (SRTCP encrypts all but the first header) the flow must be media already, or two packets
+//! of a source must follow each other (`secured`).
 
 mod payload;
+mod secured;
 
 use payload::Payload;
+pub use secured::probe_secured;
 
 use super::Context;
 use crate::cursor::Cursor;
@@ -30,12 +33,13 @@ struct Source {
     payload: Payload,
 }
 
-/// What is remembered of a flow's sources.
+/// What is remembered of a flow's sources; no heap but for what may be SRTCP.
 #[derive(Debug, Default)]
 pub struct State {
     sources: [[Option<Source>; SOURCES]; 2],
     /// Where the next unknown source goes.
     next: [u8; 2],
+    reports: secured::Reports,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +49,9 @@ struct Header {
     ssrc: u32,
 }
 
-/// Whether the datagram may be RTP or is consistent RTCP; no answer on its own, see `read_datagram`.
+/// Whether the datagram may be RTP or SRTCP, or is consistent RTCP; no answer on its own, see `read_datagram`.
 pub fn probe_datagram(payload: &[u8]) -> bool {
-    header(payload).is_some() || is_compound(payload)
+    header(payload).is_some() || is_compound(payload) || probe_secured(payload)
 }
 
 /// Follows the sources of the flow; RTP and RTCP of what was recognised, now or before, are noted.
@@ -57,8 +61,14 @@ pub fn read_datagram(side: Side, payload: &[u8], state: &mut State, context: &mu
     if matches!(payload, [first, 192..=223, ..] if first & 0xc0 == 0x80) {
         let media = [Service::Rtp, Service::Rtcp, Service::Stun, Service::Turn, Service::Dtls];
         let known = media.into_iter().any(|service| facts.has(service));
-        if is_compound(payload) || known && is_secured(payload) {
+        let rtcp = match known {
+            _ if is_compound(payload) => true,
+            true => is_secured(payload),
+            false => state.reports.follow(side, payload),
+        };
+        if rtcp {
             facts.recognise(Service::Rtcp);
+            state.reports = secured::Reports::default();
         }
         return;
     }
@@ -374,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn secured_reports_need_known_media() {
+    fn secured_reports_need_known_media_or_a_second() {
         let secured = [&[0x80, 201, 0, 1][..], &[0, 0, 0, 9], &[0xee; 30]].concat();
         let feedback = [&[0x8f, 206, 0, 4][..], &[0xaa; 16], &[0x80, 0, 0, 1], &[0xbb; 10]].concat();
         for bytes in [secured, feedback] {
@@ -386,6 +396,14 @@ mod tests {
             assert!(flow.hear(B, &bytes));
             assert_eq!(flow.facts.services(), [Service::Rtp, Service::Rtcp]);
         }
+        let numbered = |n: u8| [&[0x80, 201, 0, 1, 0, 0, 0, 9][..], &[0x80, 0, 0, n], &[0xa0 + n; 10]].concat();
+        let mut flow = Flow::default();
+        assert_eq!([0, 1, 7].map(|n| flow.hear(A, &numbered(n))), [false, true, true]);
+        assert!(
+            flow.hear(B, &numbered(0)),
+            "the other side's first, now that the flow is known"
+        );
+        assert_eq!(flow.facts.services(), [Service::Rtcp]);
     }
 
     proptest! {
