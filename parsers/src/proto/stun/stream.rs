@@ -8,7 +8,7 @@
 //! next unit that cannot be anything else.
 
 use super::super::{Context, Probe, Step, StreamReader};
-use super::message::{self, Head};
+use super::message::{self, Head, Message};
 use crate::facts::{Service, Side};
 
 /// Octets of one message that are waited for: all attributes that are read stand in front of the relayed data.
@@ -40,6 +40,15 @@ impl Framing {
             Framing::Bare => "tcp",
             Framing::Rfc4571 => "rfc4571",
             Framing::Microsoft => "ms-turn-tcp",
+        }
+    }
+
+    /// Octets before each message.
+    fn header(self) -> usize {
+        match self {
+            Framing::Bare => 0,
+            Framing::Rfc4571 => 2,
+            Framing::Microsoft => 4,
         }
     }
 }
@@ -214,6 +223,23 @@ struct Direction {
     source: Option<u32>,
 }
 
+/// A message's head names it, whether its rest is still to come, was lost or cut off; noted twice it is the same.
+fn begun(framing: Framing, bytes: &[u8], side: Side, context: &mut Context<'_>) {
+    if fits(framing, bytes) != Probe::Yes {
+        return;
+    }
+    if let Some(message) = bytes.get(framing.header()..).and_then(message::read) {
+        note(framing, &message, side, context);
+    }
+}
+
+fn note(framing: Framing, message: &Message<'_>, side: Side, context: &mut Context<'_>) {
+    if framing == Framing::Microsoft {
+        context.facts.pseudo_tls.frame = true;
+    }
+    super::note(side, message, framing.name(), context);
+}
+
 /// STUN or TURN over TCP; the first bytes decide the framing for both directions.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -324,21 +350,20 @@ impl StreamReader for Reader {
                 continue;
             }
             match self.unit(framing, rest) {
-                Unit::More => break Step::More(consumed),
+                Unit::More => {
+                    begun(framing, rest, side, context);
+                    break Step::More(consumed);
+                }
                 Unit::Broken => break Step::Broken,
                 Unit::Message(body, size) => {
                     let Some(message) = message::read(body) else {
                         break Step::Broken;
                     };
                     // The frame's length and the message's say the same (bare messages have only their own).
-                    let header = if framing == Framing::Microsoft { 4 } else { 2 };
-                    if framing != Framing::Bare && message.length.saturating_add(header) != size {
+                    if framing != Framing::Bare && message.length.saturating_add(framing.header()) != size {
                         break Step::Broken;
                     }
-                    if framing == Framing::Microsoft {
-                        context.facts.pseudo_tls.frame = true;
-                    }
-                    super::note(side, &message, framing.name(), context);
+                    note(framing, &message, side, context);
                     own.skip = size;
                 }
                 Unit::Data(body, size) => {

@@ -190,6 +190,29 @@ fn after_a_hole_the_next_sure_frame_goes_on() {
     assert!(!Reader::new().gap(A, 10), "nothing is known yet");
 }
 
+/// A snap length of 96 leaves 42 octets of each segment, 32 of which name a message of MS-TURN (2.1.4, 2.2.2.8).
+#[test]
+fn a_cut_message_is_known_by_its_head() {
+    let (asked, refused) = (framed(2, ALLOCATE), framed(2, ALLOCATE_401));
+    for (kept, version) in [(32, None), (42, Some(2))] {
+        let told = every_split(Reader::new, &[(A, &asked[..kept]), (B, &refused[..kept])]);
+        assert_eq!(
+            (told.facts.services(), told.facts.opener),
+            (&[Service::Turn][..], Some(A))
+        );
+        assert!(told.facts.pseudo_tls.frame);
+        let stun = told.facts.stun.unwrap();
+        assert_eq!(
+            (stun.method, stun.answered, stun.ms_version),
+            (Some("allocate"), true, version)
+        );
+    }
+    assert_eq!(every_split(Reader::new, &[(A, &asked[..31])]).facts.services(), []);
+    let check = with_length(BINDING);
+    let told = every_split(Reader::new, &[(A, &check[..42])]);
+    assert_eq!((told.facts.services(), told.facts.opener), (&[Service::Stun][..], None));
+}
+
 #[test]
 fn enough_is_enough() {
     let frame = framed(3, SRTP);
