@@ -354,7 +354,7 @@ def state_of(leg: Leg | None, observation: Observation) -> State:
         if observation.service != service_number("tls"):
             return State.CONFIRMED
         # Records of a session joined late look like TLS but prove no handshake with this listener.
-        hello = observation.tls & (Tls.CLIENT_HELLO | Tls.SERVER_HELLO)
+        hello = observation.tls & (Tls.CLIENT_HELLO | Tls.SERVER_HELLO | Tls.BEGUN_HELLO)
         return State.CONFIRMED if hello else State.OPEN
     # A TLS alert refuses whatever was said before; where that was not captured, it tells nothing of it.
     answered = observation.payload & (Payload.DESTINATION | Payload.DESTINATION_BEYOND_ALERT) == Payload.DESTINATION

@@ -66,6 +66,7 @@ class Tls(IntFlag):
     SERVER_BROKE_OFF = 16  # the listener sent a fatal alert, FIN or RST before its ChangeCipherSpec
     RECORDS_ONLY = 32  # records of a session joined late: recognised as tls, confirms nothing
     SERVER_CERTIFICATE = 64
+    BEGUN_HELLO = 128  # a hello began whose rest was cut off, was lost or is still to come: tells no more than that
 
 
 class Stun(IntFlag):

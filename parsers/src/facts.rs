@@ -173,6 +173,8 @@ pub enum Mutual {
 pub struct TlsFacts {
     pub client_hello: bool,
     pub server_hello: bool,
+    /// Per side, while a hello of it is not whole: the side that is the client by it. It proves no more than that.
+    pub begun_hello: [Option<Side>; 2],
     /// Side that is the client, once known.
     pub client: Option<Side>,
     /// On the wire: 0x0002, 0x0300 … 0x0304 (DTLS: 0xfeff, 0xfefd, 0xfefc); the ServerHello's choice
@@ -201,6 +203,13 @@ pub struct TlsFacts {
     pub ja3: Option<[u8; 16]>,
     pub ja3s: Option<[u8; 16]>,
     pub ja4: Option<Box<str>>,
+}
+
+impl TlsFacts {
+    /// The client by a hello that has begun.
+    pub fn begun(&self) -> Option<Side> {
+        self.begun_hello.into_iter().flatten().next()
+    }
 }
 
 /// MS-TURN 2.1.1: the fixed hello and reply that look like TLS and are not.

@@ -9,7 +9,7 @@
 use hashbrown::HashMap;
 
 use crate::certificate::Certificates;
-use crate::facts::{Facts, Mutual, Service, Side, StartTls};
+use crate::facts::{Facts, Mutual, Service, Side, StartTls, TlsFacts};
 use crate::flow::continued::Opener;
 use crate::flow::record::{Answered, End, Initiator, Part, Record, Tunnel};
 use crate::flow::table::Flow;
@@ -316,7 +316,8 @@ fn opener(flow: &Flow, listens: (bool, bool), sure: bool) -> (Side, Initiator) {
     if let Some(side) = flow.tcp.as_ref().and_then(|tcp| tcp.opener()) {
         return (side, Initiator::Syn);
     }
-    if let Some(side) = flow.facts.opener {
+    let begun = || flow.facts.tls.as_deref().and_then(TlsFacts::begun);
+    if let Some(side) = flow.facts.opener.or_else(begun) {
         return (side, Initiator::Handshake);
     }
     let before = flow.continues.map(|before| (before.side, before.initiator));
@@ -437,13 +438,15 @@ fn tls_bits(flow: &Flow, destination: Side, ended: bool) -> u32 {
     let broke_off = (tls.client_hello || tls.server_hello)
         && !tls.change_cipher_spec[server]
         && (tls.fatal_alert[server] || closed);
+    let (read, begun) = (tls.client_hello || tls.server_hello, tls.begun().is_some());
     u32::from(tls.client_hello)
         | u32::from(tls.server_hello) << 1
         | u32::from(tls.established) << 2
         | u32::from(tls.resumed) << 3
         | u32::from(broke_off) << 4
-        | u32::from(facts.has(Service::Tls) && !tls.client_hello && !tls.server_hello) << 5
+        | u32::from(facts.has(Service::Tls) && !read && !begun) << 5
         | u32::from(!tls.server_chain.is_empty()) << 6
+        | u32::from(begun && !read) << 7
 }
 
 fn stun_bits(facts: &Facts, media_packets: u32) -> u32 {

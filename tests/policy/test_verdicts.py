@@ -202,6 +202,7 @@ def test_ends_stay_where_the_flow_has_them_when_it_is_read_the_other_way(site: B
     [
         (TLS, ALLOWED),
         (spoken("tls", tls=Tls.SERVER_HELLO, evidence=Evidence.RECOGNISED_LATE), ALLOWED),
+        (spoken("tls", tls=Tls.BEGUN_HELLO), ALLOWED),
         (TLS_RECORDS, UNDECIDED),
         (SILENT, ALLOWED),
         (UNANSWERED, ALLOWED),

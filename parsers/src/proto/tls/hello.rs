@@ -54,7 +54,7 @@ pub enum Carrier {
 
 impl Carrier {
     /// Whether a hello may name this legacy version (Netscape's, drafts' and Facebook's early 1.3 included).
-    fn speaks(self, version: u16) -> bool {
+    pub fn speaks(self, version: u16) -> bool {
         match self {
             Carrier::Dtls => matches!(version, 0xfeff | 0xfefd | 0xfefc | 0x0100),
             Carrier::Tls | Carrier::Quic => version >> 8 == 0x03 || is_draft(version),

@@ -26,6 +26,13 @@ pub fn client_is(side: Side, all: &mut Facts) {
     }
 }
 
+/// Of `side`: who is the client by its hello that is not whole; `None` = there is none.
+pub fn begun_hello(client: Option<Side>, side: Side, all: &mut Facts) {
+    if let Some(begun) = facts(all).begun_hello.get_mut(side.index()) {
+        *begun = client;
+    }
+}
+
 /// `whole`: nothing is missing at its end, so that its fingerprints are true.
 pub fn client_hello(hello: &ClientHello<'_>, whole: bool, side: Side, all: &mut Facts) {
     client_is(side, all);

@@ -3,7 +3,7 @@
 //! Each side is a half of its own: where it is in the record layer, and in the messages inside. Octets are consumed as
 //! they come, records and messages need not be whole. After a ChangeCipherSpec a side is opaque: its records are
 //! counted by type only. A hole inside a record costs the content of one message; a hole over a record's end blinds that
-//! side, and the answers that need what was lost stay open.
+//! side, and the answers that need what was lost stay open. A hello that began and lost its rest still proves TLS.
 
 use super::assembly::{Assembly, DRAFT_HELLO_RETRY};
 use super::exchange::Exchange;
@@ -274,8 +274,15 @@ impl Reader {
         let mut fragment = part;
         while let Some(message) = assembly.next(&mut fragment) {
             self.silent = 0;
+            if message.body.is_some() {
+                // Whole, it speaks for itself.
+                note::begun_hello(None, side, context.facts);
+            }
             let hidden = self.exchange.message(side, message.kind, message.body, context);
             self.half(side).opaque |= hidden;
+        }
+        if let Some(client) = assembly.partial().and_then(|begun| client_by(side, begun)) {
+            note::begun_hello(Some(client), side, context.facts);
         }
         self.half(side).assembly = assembly;
     }
@@ -306,6 +313,17 @@ impl Reader {
 fn mark_beyond_alert(side: Side, tls: &mut TlsFacts) {
     if let Some(seen) = tls.beyond_alert.get_mut(side.index()) {
         *seen = true;
+    }
+}
+
+/// The client by a hello of `side` that has begun: its kind, and a body as far as the version (RFC 5246 7.4.1).
+fn client_by(side: Side, (kind, body): (u8, &[u8])) -> Option<Side> {
+    let version = body.first_chunk().map(|octets| u16::from_be_bytes(*octets))?;
+    match kind {
+        _ if !Carrier::Tls.speaks(version) => None,
+        hello::CLIENT_HELLO => Some(side),
+        hello::SERVER_HELLO => Some(side.other()),
+        _ => None,
     }
 }
 

@@ -376,6 +376,47 @@ fn a_hello_cut_short_still_names_the_server() {
     assert_eq!(tls.ja3, None, "a fingerprint of half a hello would be another's");
 }
 
+/// A snap length leaves the head of each hello: record, message header and version (RFC 5246 6.2.1, 7.4) name it.
+#[test]
+fn a_hello_that_began_proves_tls() {
+    let turns = mutual();
+    for (turn, side) in [(0, Side::A), (1, Side::B)] {
+        let flight = &turns[turn].1;
+        for kept in [11, 20, 42, 43] {
+            assert_eq!(probe(&flight[..kept]), Probe::Yes);
+            let told = every_split(Reader::new, &[(side, &flight[..kept])]);
+            let facts = tls(&told);
+            assert_eq!(facts.begun(), Some(Side::A), "{kept} octets of {side:?}");
+            assert!(!facts.client_hello && !facts.server_hello && facts.version == 0);
+        }
+        let told = every_split(Reader::new, &[(side, flight)]);
+        assert_eq!(tls(&told).begun(), None, "whole, it speaks for itself");
+    }
+}
+
+#[test]
+fn what_begins_otherwise_proves_none() {
+    let hello = &mutual()[0].1;
+    let late = record(record::APPLICATION_DATA, &[0; 30]);
+    let request = record(record::HANDSHAKE, &message(hello::CERTIFICATE_REQUEST, &[0; 60]));
+    for (bytes, why) in [
+        (&hello[..10], "no version"),
+        (&late[..], "data of a session joined late"),
+        (&request[..40], "another message"),
+    ] {
+        let facts = every_split(Reader::new, &[(Side::A, bytes)]).facts;
+        assert_eq!(facts.tls.and_then(|tls| tls.begun()), None, "{why}");
+    }
+    let mut other = hello[..30].to_vec();
+    other[9] = 2;
+    let facts = every_split(Reader::new, &[(Side::A, &other)]).facts;
+    assert_eq!(facts.tls.and_then(|tls| tls.begun()), None, "no version of TLS");
+    // Whole, and none.
+    let none = record(record::HANDSHAKE, &message(hello::CLIENT_HELLO, &[3; 60]));
+    let facts = every_split(Reader::new, &[(Side::A, &none)]).facts;
+    assert_eq!(facts.tls.and_then(|tls| tls.begun()), None, "whole, and no hello");
+}
+
 #[test]
 fn the_first_hello_counts() {
     let name = |host: &[u8]| {
