@@ -427,17 +427,8 @@ def _why_not(facts: Facts) -> str:
 
 
 def _perimeter_end(end: Endpoint, far: Endpoint) -> bool:
-    """What stands aside in the perimeter counts only where the other end is a server of the edge or of a partner."""
-    return end.perimeter and (not _aside(end) or _serves(far))
-
-
-def _aside(end: Endpoint) -> bool:
-    """Shares the perimeter and is no part of the edge: a neighbour, a VPN gateway."""
-    return end.neighbour or end.roles == (names.VPN_GW,)
-
-
-def _serves(end: Endpoint) -> bool:
-    return end.server and not _aside(end)
+    """A neighbour in the perimeter counts only where the other end is a server of the edge or of a partner."""
+    return end.perimeter and (not end.neighbour or far.server)
 
 
 def _limited(source: Endpoint, destination: Endpoint) -> bool:
@@ -452,8 +443,8 @@ def _limited(source: Endpoint, destination: Endpoint) -> bool:
 
 
 def _may_fit(source: Endpoint, destination: Endpoint) -> bool:
-    """Who stands aside stays out of scope unless the other end is a server, whatever row would fit."""
-    return not (_aside(source) and not _serves(destination)) and not (_aside(destination) and not _serves(source))
+    """Neighbours of the perimeter stay out of scope unless the other end is a server, whatever row would fit."""
+    return not (source.neighbour and not destination.server) and not (destination.neighbour and not source.server)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -113,27 +113,6 @@ def test_neighbours_of_the_perimeter_count_only_towards_servers() -> None:
     assert bench.judge("203.0.113.50:4000", "192.168.10.95:4443/tcp", TLS).rules == ("reverse-proxy-bypass",)
 
 
-def test_a_vpn_gateway_is_a_neighbour_that_has_a_role() -> None:
-    """Its users, and what it asks inside for them, are its own affair; what it opens to a server of the edge is not."""
-    outer, inner = (ip_network(f"{address}/32").network_address for address in ("203.0.113.60", "172.25.33.60"))
-    topology = contoso()
-    bench = Bench(replace(topology, vpn=replace(topology.vpn, gateways=(outer, inner))), "internal")
-    for user_side in (
-        ("192.0.2.9:500", "203.0.113.60:500/udp", spoken("ike")),
-        ("192.0.2.9:40000", "203.0.113.60:443/tcp", TLS),
-        ("172.25.33.60:40000", "192.168.10.5:1812/udp", unknown()),  # RADIUS: infrastructure has no server role
-        ("172.25.33.60:40000", "192.168.20.7:445/tcp", unknown()),
-    ):
-        verdict = bench.judge(*user_side)
-        assert (verdict.verdict, verdict.rules) == (OUT_OF_SCOPE, ())
-    for server in (
-        ("172.25.33.60:40000", "192.168.10.90:445/tcp", unknown()),
-        ("203.0.113.60:40000", "172.25.33.10:22/tcp", SSH),
-        ("192.168.10.90:40000", "172.25.33.60:22/tcp", SSH),
-    ):
-        assert bench.judge(*server).verdict == VIOLATION
-
-
 def test_an_undeclared_end_is_undecided_and_trips_nothing_above_info(site: Bench) -> None:
     for flow in (
         ("172.16.5.5:4000", "172.25.33.10:5061/tcp", SIP),
