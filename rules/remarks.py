@@ -28,6 +28,7 @@ def remarks(topology: Topology, now: int) -> list[str]:
         *_addresses_and_names(topology),
         *_published(topology),
         *_directors(topology),
+        *_gateways(paths, endpoints),
         *_policy(topology, paths),
         *_local_paths(topology, paths, endpoints, now),
     ]
@@ -149,6 +150,17 @@ def _directors(topology: Topology) -> Iterator[str]:
     for pool in topology.edge_pools:
         if topology.director_pools and not isinstance(topology.next_hop(pool), DirectorPool):
             yield f"a Director is declared, yet {pool.fqdn} hands inbound SIP to {pool.next_hop}: is it the next hop?"
+
+
+def _gateways(paths: tuple[Path, ...], endpoints: Endpoints) -> Iterator[str]:
+    """No documented row has a VPN gateway at its end, so one in the perimeter is a finding for each of its users."""
+    reached = {number for path in paths for leg in path.legs if leg.local for number in leg.destinations}
+    for end in endpoints:
+        if end.perimeter and end.has(names.VPN_GW) and end.number not in reached:
+            yield (
+                f"{end} stands in {end.zone}, and no row allows what its users open: say so under policy.local_paths, "
+                f"`from: external, to: {names.VPN_GW}` (udp 500 and 4500, esp, tcp 443), or each is an unlisted path"
+            )
 
 
 def _policy(topology: Topology, paths: tuple[Path, ...]) -> Iterator[str]:

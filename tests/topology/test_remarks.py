@@ -220,3 +220,12 @@ def test_keys_that_change_nothing_say_so() -> None:
     assert told(("attempts_per_source_per_minute: 100", "attempts_per_source_per_minute: 10")) == [
         "policy.thresholds.attempts_per_source_per_minute changes nothing: no rule counts attempts"
     ]
+
+
+def test_a_vpn_gateway_in_the_perimeter_needs_a_row_of_the_site() -> None:
+    gateway = ("\nfederation:\n", "\nvpn: {gateways: [203.0.113.60]}\nfederation:\n")
+    (remark,) = told(gateway)
+    assert "203.0.113.60 (vpn-gw) stands in perimeter-ext" in remark
+    row = "    - {id: local-vpn, from: external, to: vpn-gw, transport: udp, port: [500, 4500], service: ike}\n"
+    assert told(gateway, ("  local_paths: []\n", LOCAL + row)) == []
+    assert told((gateway[0], gateway[1].replace("203.0.113.60", "198.51.100.60"))) == []
