@@ -53,10 +53,12 @@ def main() -> None:
         limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
         resource.setrlimit(what, (limit, limit))
     import pyshark
-    from pyshark.tshark.tshark import get_tshark_version
+    from pyshark.tshark import tshark
 
+    settings = tshark.get_config()
+    tshark.get_config = lambda: settings  # it reads them at each start of tshark, where nobody may (/root)
     _give_up_privileges()
-    _say({"version": str(get_tshark_version())})
+    _say({"version": str(tshark.get_tshark_version())})
     for name in sys.argv[6:]:
         _say(_dissect(pyshark, name, packets, characters))
 

@@ -6,11 +6,13 @@ The packets are written here by RFC 791, 768 and 3261; what tshark must call the
 from __future__ import annotations
 
 import shutil
+import stat
 import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyshark
 import pytest
 
 from monitor.dissect import Limits, NoDissection, dissect
@@ -154,6 +156,18 @@ def test_it_runs_without_rights_names_and_scripts(
     assert "EW_SECRET" not in seen
     [arguments] = [line for line in lines if line.startswith("ARGUMENTS")]
     assert " -n " in arguments
+
+
+def test_it_runs_where_nobody_else_may_look() -> None:
+    """As where edgewarden is installed below /root, which is root's alone."""
+    place = Path(pyshark.__file__).parent
+    mode = stat.S_IMODE(place.stat().st_mode)
+    place.chmod(0o700)
+    try:
+        [found] = dissect([ONE]).slices
+    finally:
+        place.chmod(mode)
+    assert (len(found.packets), found.fault) == (1, None)
 
 
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
