@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monitor.cli.messages import Messages
@@ -37,7 +38,8 @@ class Parser(argparse.ArgumentParser):
             with Output(None) as out:
                 out.write_text(message)
         else:
-            super()._print_message(message, file)
+            with suppress(OSError):  # as Python 3.11.2 does not yet: a message that nobody reads changes no status
+                super()._print_message(message, file)
 
 
 def general() -> argparse.ArgumentParser:
