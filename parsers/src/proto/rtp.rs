@@ -5,6 +5,8 @@
 //! at once; where they cannot (SRTCP encrypts all but the first header) the flow must be media already, or two packets
 //! of a source must follow each other (`secured`).
 
+#[cfg(test)]
+mod chance;
 mod payload;
 mod secured;
 

@@ -109,6 +109,7 @@ fn zeros(number: u128) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::super::super::splits::with_context;
+    use super::super::chance::Chance;
     use super::super::{header_and_payload, read_relayed, State};
     use super::*;
     use crate::facts::{Facts, Side};
@@ -125,22 +126,6 @@ mod tests {
             payload,
         ]
         .concat()
-    }
-
-    /// Marsaglia's xorshift, 64 bits: octets without a pattern.
-    struct Chance(u64);
-
-    impl Chance {
-        fn octets(&mut self, count: usize) -> Vec<u8> {
-            (0..count)
-                .map(|_| {
-                    self.0 ^= self.0 << 13;
-                    self.0 ^= self.0 >> 7;
-                    self.0 ^= self.0 << 17;
-                    (self.0 >> 24) as u8
-                })
-                .collect()
-        }
     }
 
     /// The packets are taken for those of one source.

@@ -94,25 +94,12 @@ fn index(octets: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chance::Chance;
     use super::*;
     use proptest::prelude::*;
     use Side::{A, B};
 
-    /// Marsaglia's xorshift, 64 bits: what a cipher leaves.
-    struct Chance(u64);
-
     impl Chance {
-        fn octets(&mut self, count: usize) -> Vec<u8> {
-            (0..count)
-                .map(|_| {
-                    self.0 ^= self.0 << 13;
-                    self.0 ^= self.0 >> 7;
-                    self.0 ^= self.0 << 17;
-                    (self.0 >> 24) as u8
-                })
-                .collect()
-        }
-
         /// RFC 3711 3.4, figure 2: a receiver report with one block, encrypted behind its SSRC, and a MKI if any.
         fn srtcp(&mut self, ssrc: u32, word: u32, key: &[u8]) -> Vec<u8> {
             let head = [&[0x81, 201, 0, 7][..], &ssrc.to_be_bytes()].concat();
